@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Registered client memory: what Memory.Register said, checked by data threads before any transport call.
+ * Guarded by a mutex; a channel caches what it has resolved (with the imported rkey) and drops it by generation. */
+#ifndef ROS2D_REGIONS_H
+#define ROS2D_REGIONS_H
+
+#include <stdint.h>
+
+#include "daemon/tenant/sessions.h"
+#include "ros2/transport.h"
+
+struct ros2d_region {
+    uint64_t id; /* like a handle: index + generation */
+    uint64_t session_serial;
+    uint8_t process_nonce[ROS2I_NONCE_LEN];
+    uint32_t queue;
+    uint64_t len;
+    uint32_t rights; /* enum ros2_region_right, seen from the client: REMOTE_READ = the daemon may get */
+    uint32_t kind;
+    char transport[16];
+    uint8_t key[ROS2_TRANSPORT_KEY_MAX];
+    uint32_t key_len;
+};
+
+int ros2d_regions_create(uint32_t max, struct ros2d_regions **regions_p);
+void ros2d_regions_destroy(struct ros2d_regions *regions);
+/* region's id and session_serial are set here. -EDQUOT, -EINVAL, -ENOMEM. */
+int ros2d_regions_register(struct ros2d_regions *regions, struct ros2d_session *session, const struct ros2d_region *region,
+                           uint64_t *id_p);
+/* Copies the region out: 0 or -ENOENT (unknown, or another session's). Counts the caller in as a user (0 only);
+ * ros2d_regions_release counts it out. */
+int ros2d_regions_acquire(struct ros2d_regions *regions, const struct ros2d_session *session, uint64_t id,
+                          struct ros2d_region *region_p);
+void ros2d_regions_release(struct ros2d_regions *regions, uint64_t id);
+/* No new acquire succeeds; returns at once. -ENOENT. */
+int ros2d_regions_revoke(struct ros2d_regions *regions, struct ros2d_session *session, uint64_t id);
+/* Waits until a revoked region has no user left. deadline_ns monotonic; -ETIMEDOUT. Control thread. */
+int ros2d_regions_wait_unused(struct ros2d_regions *regions, uint64_t id, uint64_t deadline_ns);
+void ros2d_regions_close_session(struct ros2d_regions *regions, struct ros2d_session *session);
+/* Bumped by each revoke (release); a channel compares it (acquire) before it trusts its cache of imported keys. */
+uint64_t ros2d_regions_revision(const struct ros2d_regions *regions);
+
+#endif

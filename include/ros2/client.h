@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Clients: connecting to a ros2d, settings, errors, log.
+ *
+ * Errors: calls return 0 or a count, or a negative errno; ros2_error() then gives the calling thread's text, which says
+ * what failed, on what and why. */
+#ifndef ROS2_CLIENT_H
+#define ROS2_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ros2_client;
+
+/** Log levels are those of plugin.h: 0 error, 1 warn, 2 info, 3 debug. */
+typedef void ros2_log_fn(void *arg, int level, const char *outlet, const char *line);
+
+#define ROS2_CONNECT_PLAINTEXT 1u /* no TLS; only to a loopback address */
+
+/** How to connect. Zero it, set size, then what is needed: zero means the default, so the struct can grow. */
+struct ros2_connect_options {
+    size_t size;             /* sizeof(struct ros2_connect_options) */
+    unsigned flags;          /* ROS2_CONNECT_* */
+    int checksum;            /* 0: as the daemon asks; 1: CRC-32C on every payload; -1: off */
+    uint64_t timeout_ns;     /* deadline of every call; 0: 30 s; at most one day */
+    const char *token;       /* bearer token itself; else token_file */
+    const char *token_file;  /* first line is the token; not readable by others */
+    const char *ca_file;     /* PEM; whom to trust as the daemon's issuer */
+    const char *cert_file;   /* PEM; client certificate, for mutual TLS */
+    const char *key_file;    /* PEM */
+    const char *server_name; /* expected in the daemon's certificate; default: the URL's host */
+    const char *config_file; /* read instead of the default ones */
+    const char *client_name; /* for the daemon's log; default: the program's name */
+};
+
+/** Connects to a ros2d: opens a session and returns a client that any thread may use.
+ * url       "ros2://HOST[:PORT]" (port 7720 when left out), "[V6]" in brackets; NULL: settings decide.
+ *           Each setting is taken from the first that has it: url and options; the environment (ROS2_URL,
+ *           ROS2_TOKEN_FILE, ROS2_CA_FILE, ROS2_CERT_FILE, ROS2_KEY_FILE, ROS2_SERVER_NAME); the config file
+ *           (options.config_file, else ROS2_CONFIG, else $XDG_CONFIG_HOME/ros2/client.yaml or ~/.config/ros2/client.yaml, else
+ *           /etc/ros2/client.yaml). Environment is ignored in set-uid programs.
+ * options   borrowed until return; NULL: defaults.    client_p  set on success; end with ros2_disconnect().
+ * Threads: any. Blocks: up to timeout_ns.
+ * Returns 0 or -EINVAL (url, option, config), -ENOENT, -EACCES (token or certificate refused, or a secret file that others
+ * can read), -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -EPROTO (not a ros2d, or TLS fails), -EPROTONOSUPPORT (version),
+ * -EDQUOT (tenant's sessions), -ENOMEM. */
+int ros2_connect(const char *url, const struct ros2_connect_options *options, struct ros2_client **client_p);
+
+/** Closes the session and frees the client. Files and directories of it must have been closed; no other thread may be in
+ * a call on it. client may be NULL. Blocks: up to 5 s, to tell the daemon. Cannot fail. */
+void ros2_disconnect(struct ros2_client *client);
+
+/** Round trip of one empty message on the data plane, over the calling thread's channel.
+ * rtt_ns_p: nanoseconds; may be NULL. Threads: any. Blocks: up to timeout_ns. Returns 0, -ETIMEDOUT, or an error of
+ * ros2_connect(). */
+int ros2_ping(struct ros2_client *client, uint64_t *rtt_ns_p);
+
+/** The calling thread's text for its last failed call; "" before the first. Valid until this thread's next failing call. */
+const char *ros2_error(void);
+
+/** Sends log lines of all clients of this process to fn; NULL: silent (the default, unless ROS2_LOG names a level: error,
+ * warn, info or debug, which writes to stderr). fn may be called from any thread, also from gRPC's; it must not call
+ * libros2. level: lines above it are dropped. Threads: call it before the first connect. */
+void ros2_log_callback(ros2_log_fn *fn, void *arg, int level);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The transport interface: messages plus one-sided put/get between two processes.
+ *
+ * A transport knows no files, sessions or tenants. A plugin exports one symbol, ros2_transport_plugin.
+ *
+ * Threads: a domain and all that was made from it belong to one thread (its owner), which makes every call and gets
+ * every callback. Callbacks run only from progress(), ep_abort(), ep_close() and domain_close(), never from another
+ * call. No call blocks. Two domains never share state that needs a lock.
+ *
+ * Order: what one endpoint sends arrives in the order in which it was queued. The message of a put becomes visible to
+ * the peer's handler only after all its data has landed. send, put and get may hold frames back until flush() or the
+ * owner's next progress() or arm(), so that many replies leave with one doorbell.
+ *
+ * Trust: the peer is hostile. A put or get from it is executed only when it lies inside a region that this side
+ * registered with that right; anything else closes the endpoint and reports -EPROTO. */
+#ifndef ROS2_TRANSPORT_H
+#define ROS2_TRANSPORT_H
+
+#include <sys/uio.h>
+
+#include "ros2/plugin.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ROS2_TRANSPORT_ABI 1
+#define ROS2_TRANSPORT_SYMBOL "ros2_transport_plugin"
+#define ROS2_TRANSPORT_KEY_MAX 256 /* bytes of a packed region key */
+#define ROS2_TRANSPORT_SEGMENTS_MAX 64
+
+enum ros2_transport_flag {
+    ROS2_TRANSPORT_POLL_ONLY = 1 << 0, /* domain_fd gives -ENOTSUP: the owner must poll */
+    ROS2_TRANSPORT_TOKENS = 1 << 1,    /* a region is named by a 64-bit token that this plugin checks at the target;
+                                          registering is cheap enough to do for each operation, without key exchange */
+    ROS2_TRANSPORT_MAP_PEER = 1 << 2,  /* the peer's regions can be mapped (region_map) */
+    ROS2_TRANSPORT_REVOKES = 1 << 3,   /* region_deregister ends remote access at once, also in the middle of a put */
+};
+
+enum ros2_memory_kind { ROS2_MEMORY_HOST = 0, ROS2_MEMORY_CUDA = 1 };
+
+enum ros2_region_right {
+    ROS2_REGION_REMOTE_READ = 1 << 0,  /* the peer may get */
+    ROS2_REGION_REMOTE_WRITE = 1 << 1, /* the peer may put */
+};
+
+struct ros2_domain;
+struct ros2_listener;
+struct ros2_ep;
+struct ros2_region;
+struct ros2_rkey;
+
+/** An asynchronous transfer. Embedded in the caller's own struct; zero it but for done before first use.
+ * done runs exactly once after the call that took the op returned 0; status 0, or -ECANCELED (abort, close),
+ * -ECONNRESET, -EPIPE (peer gone), -EACCES or -ERANGE (get refused by the peer), -EPROTO. */
+struct ros2_op {
+    void (*done)(struct ros2_op *op, int status);
+    uint64_t plugin[20]; /* the transport's own while the op is in flight */
+};
+
+/** A piece of a region of the peer. rkey (from rkey_import), or NULL and token where the transport has TOKENS. */
+struct ros2_remote {
+    struct ros2_rkey *rkey;
+    uint64_t token;
+    uint64_t offset; /* from the region's start */
+    uint64_t len;
+};
+
+/** What an endpoint tells its user. arg: as given to connect or ep_set_handler. Any of them may call ep_abort or
+ * ep_close on its own endpoint; the memory of an endpoint lives until progress() has returned. */
+struct ros2_ep_handler {
+    /* connect() succeeded. Not called on accepted endpoints. */
+    void (*connected)(void *arg, struct ros2_ep *ep);
+    /* A whole message. msg is borrowed until return. */
+    void (*message)(void *arg, struct ros2_ep *ep, const void *msg, size_t len);
+    /* The endpoint is dead: every op of it has been completed before. err: -ECONNREFUSED, -ECONNRESET, -EPIPE
+     * (orderly end by the peer), -ETIMEDOUT, -EPROTO (peer broke the protocol), ... Called at most once, never after
+     * ep_close or ep_abort. The user must still call ep_close or ep_abort to free it. */
+    void (*closed)(void *arg, struct ros2_ep *ep, int err);
+};
+
+struct ros2_domain_options {
+    size_t size;
+    const struct ros2_host *host; /* borrowed for the domain's life */
+    uint32_t max_message;         /* bytes; a longer message from a peer closes its endpoint. 0: 64 KiB */
+    uint32_t send_queue;          /* bytes one endpoint may hold for unsent copied messages. 0: 256 KiB */
+};
+
+typedef void ros2_accept_fn(void *arg, struct ros2_listener *listener, struct ros2_ep *ep);
+
+struct ros2_transport_ops {
+    uint32_t abi;     /* ROS2_TRANSPORT_ABI */
+    uint32_t flags;   /* enum ros2_transport_flag */
+    size_t size;      /* sizeof(struct ros2_transport_ops) as the plugin was built; entries past it are absent */
+    const char *name; /* "tcp" */
+
+    /* -- domain. 0 or -ENOMEM, -EMFILE, -EINVAL. -- */
+    int (*domain_open)(const struct ros2_domain_options *options, struct ros2_domain **domain_p);
+    /* Aborts every endpoint and listener left, frees all. Regions must have been deregistered. */
+    void (*domain_close)(struct ros2_domain *domain);
+    /* A descriptor that polls readable when progress() has work, once arm() returned 0. Or -ENOTSUP. */
+    int (*domain_fd)(struct ros2_domain *domain);
+    /* Flushes. 0: the owner may sleep on domain_fd; -EAGAIN: there is work, call progress(). */
+    int (*domain_arm)(struct ros2_domain *domain);
+    /* Flushes, receives, runs callbacks. Returns the number of events handled, 0 when idle. Bounded work per call. */
+    int (*progress)(struct ros2_domain *domain);
+
+    /* -- endpoints -- */
+    /* address: "HOST:PORT" or "[V6]:PORT", numeric; port 0 picks one. on_accept gives each new endpoint, which has no
+     * handler yet: set it before returning, or close it. Errors: -EINVAL, -EADDRINUSE, -EACCES, -ENOMEM. */
+    int (*listen)(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept, void *arg,
+                  struct ros2_listener **listener_p);
+    /* The bound address as text, NUL-terminated. -ENOSPC when buf is too small. */
+    int (*listener_address)(struct ros2_listener *listener, char *buf, size_t len);
+    /* Stop (1) or resume (0) accepting, for a daemon at its limit of connections. */
+    void (*listener_pause)(struct ros2_listener *listener, int paused);
+    void (*listener_close)(struct ros2_listener *listener);
+    /* Begins to connect; then exactly one of connected and closed. send is allowed after connected. */
+    int (*connect)(struct ros2_domain *domain, const char *address, const struct ros2_ep_handler *handler, void *arg,
+                   struct ros2_ep **ep_p);
+    void (*ep_set_handler)(struct ros2_ep *ep, const struct ros2_ep_handler *handler, void *arg);
+    /* The peer's address as text, for messages. */
+    int (*ep_peer)(struct ros2_ep *ep, char *buf, size_t len);
+    /* Sends what is queued as far as the peer takes it without blocking, then ends; ops complete (what could not be
+     * sent: -ECANCELED). Frees ep. No callback of the handler afterwards. */
+    void (*ep_close)(struct ros2_ep *ep);
+    /* Ends at once: after return nothing reads or writes memory of any op or region for this endpoint; ops have
+     * completed with -ECANCELED. Frees ep. */
+    void (*ep_abort)(struct ros2_ep *ep);
+
+    /* -- regions: own memory that peers of this domain may put to or get from -- */
+    /* addr, len: borrowed until deregistered. rights: enum ros2_region_right. Errors: -EINVAL, -ENOMEM, -ENOTSUP
+     * (kind), -EMFILE (too many regions). */
+    int (*region_register)(struct ros2_domain *domain, void *addr, size_t len, unsigned rights,
+                           enum ros2_memory_kind kind, struct ros2_region **region_p);
+    /* Ends remote access and frees the region: 0, final. A put that is half received has its rest discarded.
+     * -EBUSY: the peer is being sent bytes from it (the frame is half out); abort that endpoint or progress() until
+     * it is out, then call again. */
+    int (*region_deregister)(struct ros2_region *region);
+    /* The key to hand to the peer over a trusted path. Returns its length, or -ENOSPC. */
+    int (*region_pack)(struct ros2_region *region, void *buf, size_t len);
+    /* Only with TOKENS: the region's 64-bit token; 0 is never one. */
+    uint64_t (*region_token)(struct ros2_region *region);
+    /* Key bytes of a peer's region, for use on ep. Bytes are untrusted: -EINVAL. Freed by rkey_release, at the latest
+     * before ep is. */
+    int (*rkey_import)(struct ros2_ep *ep, const void *key, size_t len, struct ros2_rkey **rkey_p);
+    void (*rkey_release)(struct ros2_rkey *rkey);
+
+    /* -- transfers. 0, or -EAGAIN (no room: progress() first), -EMSGSIZE, -EINVAL, -ENOTCONN. After an error done
+     * never runs. -- */
+    /* One message, gathered from iov. op NULL: the bytes are copied and free on return. op set: borrowed until done. */
+    int (*send)(struct ros2_ep *ep, const struct iovec *iov, int iovcnt, struct ros2_op *op);
+    /* Writes src (as one stream) over dst (as one stream; equal lengths), then delivers msg (msg_len may be 0: no
+     * message). src, msg and op are borrowed until done; dst is copied. done: src is free, not: the peer has seen it.
+     * A region or range that the peer does not have ends the endpoint at the peer's side. */
+    int (*put)(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struct ros2_remote *dst, int dstcnt,
+               const void *msg, size_t msg_len, struct ros2_op *op);
+    /* Reads src into dst (equal lengths). done with 0: dst holds the data. -EACCES, -ERANGE: the peer refused. */
+    int (*get)(struct ros2_ep *ep, const struct iovec *dst, int dstcnt, const struct ros2_remote *src, int srccnt,
+               struct ros2_op *op);
+    /* Pushes out what is held back, as far as it goes without blocking. Runs no callback. */
+    void (*flush)(struct ros2_ep *ep);
+};
+
+/** The plugin's entry point. Returns a constant, never NULL. */
+typedef const struct ros2_transport_ops *ros2_transport_plugin_fn(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
