@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a release tarball carries besides code.
+
+EXTRA_DIST += \
+	README.md \
+	docs/ARCHITECTURE.md \
+	docs/PROTOCOL.md \
+	docs/SECURITY.md

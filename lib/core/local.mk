@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+# The API, and libros2 itself. libcore.la is apart so that tests reach what libros2.so does not export.
+
+noinst_LTLIBRARIES += libcore.la
+libcore_la_SOURCES = \
+	lib/core/client.c \
+	lib/core/client.h \
+	lib/core/file.c \
+	lib/core/file.h \
+	lib/core/fork.c \
+	lib/core/fork.h \
+	lib/core/namespace.c \
+	lib/core/namespace.h \
+	lib/core/queue.c \
+	lib/core/queue.h \
+	lib/core/settings.c \
+	lib/core/settings.h \
+	lib/core/url.c \
+	lib/core/url.h
+libcore_la_LIBADD = $(CYAML_LIBS)
+
+lib_LTLIBRARIES += libros2.la
+libros2_la_SOURCES =
+libros2_la_LIBADD = libcore.la libcontrol.la libdata.la libprotocol.la libros2proto.la libbase.la
+libros2_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(ROS2_LT_VERSION) \
+	-Wl,--version-script=$(srcdir)/lib/libros2.map
+EXTRA_libros2_la_DEPENDENCIES = lib/libros2.map
+EXTRA_DIST += lib/libros2.map

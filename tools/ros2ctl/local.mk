@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# The command line: a file per verb, over the public API.
+
+bin_PROGRAMS += ros2ctl
+ros2ctl_SOURCES = \
+	tools/ros2ctl/main.c \
+	tools/ros2ctl/output.c \
+	tools/ros2ctl/output.h \
+	tools/ros2ctl/progress.c \
+	tools/ros2ctl/progress.h \
+	tools/ros2ctl/ls.c \
+	tools/ros2ctl/cat.c \
+	tools/ros2ctl/put.c \
+	tools/ros2ctl/get.c \
+	tools/ros2ctl/stat.c \
+	tools/ros2ctl/rm.c \
+	tools/ros2ctl/mkdir.c \
+	tools/ros2ctl/mv.c \
+	tools/ros2ctl/sum.c \
+	tools/ros2ctl/bench.c \
+	tools/ros2ctl/ping.c \
+	tools/ros2ctl/tls.c
+ros2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
+ros2ctl_CFLAGS = $(program_cflags)
+ros2ctl_LDFLAGS = $(program_ldflags)
+ros2ctl_LDADD = libros2.la $(CRYPTO_LIBS)
