@@ -28,4 +28,6 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
 	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir;
 
-EXTRA_DIST += tests/tap-wrapper
+TESTS += tests/lint/symbols.sh
+EXTRA_DIST += tests/allowed-skips tests/lint/files tests/lint/format tests/lint/includes tests/lint/spdx \
+	tests/lint/symbols.sh tests/tap-wrapper tests/tsan.supp .clang-format install-deps
