@@ -63,4 +63,4 @@ bin_PROGRAMS += ros2d
 ros2d_SOURCES = daemon/main.c
 ros2d_CFLAGS = $(program_cflags)
 ros2d_LDFLAGS = $(program_ldflags)
-ros2d_LDADD = libdaemon.la libprotocol.la libros2proto.la libbase.la
+ros2d_LDADD = libdaemon.la libtls_issue.la libprotocol.la libros2proto.la libbase.la

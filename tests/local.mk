@@ -7,7 +7,7 @@
 test_base = libbase.la $(CMOCKA_LIBS)
 test_protocol = libprotocol.la libbase.la $(CMOCKA_LIBS)
 test_library = libcore.la libcontrol.la libdata.la libprotocol.la libros2proto.la libbase.la $(CMOCKA_LIBS)
-test_daemon = libdaemon.la libprotocol.la libros2proto.la libbase.la $(CMOCKA_LIBS)
+test_daemon = libdaemon.la libtls_issue.la libprotocol.la libros2proto.la libbase.la $(CMOCKA_LIBS)
 test_public = libros2.la $(CMOCKA_LIBS)
 LDADD = $(test_library)
 

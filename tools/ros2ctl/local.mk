@@ -23,4 +23,4 @@ ros2ctl_SOURCES = \
 ros2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
 ros2ctl_CFLAGS = $(program_cflags)
 ros2ctl_LDFLAGS = $(program_ldflags)
-ros2ctl_LDADD = libros2.la $(CRYPTO_LIBS)
+ros2ctl_LDADD = libros2.la libtls_issue.la libbase.la $(CRYPTO_LIBS)
