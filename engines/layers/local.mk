@@ -3,12 +3,10 @@
 
 pkglib_LTLIBRARIES += ros2_engine_forward.la
 ros2_engine_forward_la_SOURCES = \
-	engines/layers/forward.c \
-	engines/layers/forward.h
+	engines/layers/forward.c
 ros2_engine_forward_la_LDFLAGS = $(plugin_ldflags) -export-symbols-regex '^ros2_engine_plugin$$'
 
 pkglib_LTLIBRARIES += ros2_engine_fault.la
 ros2_engine_fault_la_SOURCES = \
-	engines/layers/fault.c \
-	engines/layers/fault.h
+	engines/layers/fault.c
 ros2_engine_fault_la_LDFLAGS = $(plugin_ldflags) -export-symbols-regex '^ros2_engine_plugin$$'

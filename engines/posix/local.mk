@@ -4,19 +4,12 @@
 pkglib_LTLIBRARIES += ros2_engine_posix.la
 ros2_engine_posix_la_SOURCES = \
 	engines/posix/dir.c \
-	engines/posix/dir.h \
 	engines/posix/file.c \
-	engines/posix/file.h \
 	engines/posix/namespace.c \
-	engines/posix/namespace.h \
 	engines/posix/plugin.c \
-	engines/posix/plugin.h \
 	engines/posix/pool.c \
-	engines/posix/pool.h \
 	engines/posix/ring.c \
-	engines/posix/ring.h \
-	engines/posix/root.c \
-	engines/posix/root.h
+	engines/posix/root.c
 ros2_engine_posix_la_LDFLAGS = $(plugin_ldflags) -export-symbols-regex '^ros2_engine_plugin$$'
 ros2_engine_posix_la_CPPFLAGS = $(AM_CPPFLAGS) $(URING_CFLAGS)
 ros2_engine_posix_la_LIBADD = $(URING_LIBS)

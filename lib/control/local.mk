@@ -4,17 +4,11 @@
 noinst_LTLIBRARIES += libcontrol.la
 libcontrol_la_SOURCES = \
 	lib/control/call.c \
-	lib/control/call.h \
 	lib/control/credentials.c \
-	lib/control/credentials.h \
 	lib/control/memory.c \
-	lib/control/memory.h \
 	lib/control/namespace.c \
-	lib/control/namespace.h \
 	lib/control/runtime.c \
-	lib/control/runtime.h \
-	lib/control/session.c \
-	lib/control/session.h
+	lib/control/session.c
 libcontrol_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
 libcontrol_la_LIBADD = $(GRPC_LIBS) $(PROTOBUF_C_LIBS) $(CRYPTO_LIBS)
 $(libcontrol_la_OBJECTS): | $(proto_headers)

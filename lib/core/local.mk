@@ -4,19 +4,12 @@
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
 	lib/core/client.c \
-	lib/core/client.h \
 	lib/core/file.c \
-	lib/core/file.h \
 	lib/core/fork.c \
-	lib/core/fork.h \
 	lib/core/namespace.c \
-	lib/core/namespace.h \
 	lib/core/queue.c \
-	lib/core/queue.h \
 	lib/core/settings.c \
-	lib/core/settings.h \
-	lib/core/url.c \
-	lib/core/url.h
+	lib/core/url.c
 libcore_la_LIBADD = $(CYAML_LIBS)
 
 lib_LTLIBRARIES += libros2.la

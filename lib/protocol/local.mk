@@ -4,12 +4,8 @@
 noinst_LTLIBRARIES += libprotocol.la
 libprotocol_la_SOURCES = \
 	lib/protocol/checksum.c \
-	lib/protocol/checksum.h \
 	lib/protocol/handshake_wire.c \
-	lib/protocol/handshake_wire.h \
 	lib/protocol/proof.c \
-	lib/protocol/proof.h \
-	lib/protocol/wire.c \
-	lib/protocol/wire.h
+	lib/protocol/wire.c
 libprotocol_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
 libprotocol_la_LIBADD = $(CRYPTO_LIBS) $(ISAL_LIBS)

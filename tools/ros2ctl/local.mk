@@ -5,9 +5,7 @@ bin_PROGRAMS += ros2ctl
 ros2ctl_SOURCES = \
 	tools/ros2ctl/main.c \
 	tools/ros2ctl/output.c \
-	tools/ros2ctl/output.h \
 	tools/ros2ctl/progress.c \
-	tools/ros2ctl/progress.h \
 	tools/ros2ctl/ls.c \
 	tools/ros2ctl/cat.c \
 	tools/ros2ctl/put.c \
