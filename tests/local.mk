@@ -29,5 +29,5 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir;
 
 TESTS += tests/lint/symbols.sh
-EXTRA_DIST += tests/allowed-skips tests/lint/files tests/lint/format tests/lint/includes tests/lint/spdx \
+EXTRA_DIST += tests/allowed-skips tests/consumer/consumer.c tests/consumer/run tests/lint/files tests/lint/format tests/lint/includes tests/lint/spdx \
 	tests/lint/symbols.sh tests/tap-wrapper tests/tsan.supp .clang-format install-deps

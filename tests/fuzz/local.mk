@@ -1,4 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-# Decoders against hostile bytes.
+# Decoders against hostile bytes: each program has LLVMFuzzerTestOneInput(), NAME.c, and a corpus of kept
+# inputs, corpus/NAME/. A new one is a line in fuzz_programs, and what it links:
+#   tests_fuzz_wire_LDADD = libprotocol.la libbase.la $(fuzz_main)
+# With --enable-fuzzers (clang) it is a libFuzzer program; else it replays its corpus once, in make check.
 
 fuzz_programs =
+
+if FUZZERS
+fuzz_main = $(FUZZER_LIBS)
+EXTRA_PROGRAMS += $(fuzz_programs)
+CLEANFILES += $(fuzz_programs)
+else
+fuzz_main = libfuzzmain.la
+check_LTLIBRARIES += libfuzzmain.la
+check_PROGRAMS += $(fuzz_programs)
+TESTS += $(fuzz_programs)
+endif
+libfuzzmain_la_SOURCES = tests/fuzz/replay.c
+
+fuzzers: $(fuzz_programs)
+print-fuzzers:
+	@echo $(fuzz_programs)
+.PHONY: fuzzers print-fuzzers
+
+EXTRA_DIST += $(wildcard $(srcdir)/tests/fuzz/corpus)
