@@ -4,7 +4,9 @@
 
 integration_programs =
 
-integration_scripts =
+integration_scripts = \
+	tests/integration/hostile_ports.py \
+	tests/integration/readme.sh
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(integration_programs)
