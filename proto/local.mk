@@ -19,9 +19,9 @@ libros2proto_la_SOURCES =
 libros2proto_la_CFLAGS = $(PTHREAD_CFLAGS) $(HARDEN_CFLAGS) $(SANITIZER_FLAGS) -w
 libros2proto_la_LIBADD = $(PROTOBUF_C_LIBS)
 
-# All outputs depend on all inputs: the files import one another, and there are few of them.
+# All outputs depend on all inputs: the files import one another, and there are few of them. The rule is one of the inputs.
 # protoc-c names a member of the (unused) service struct after each method, also where that is a C keyword.
-proto/%.pb-c.c proto/%.pb-c.h: $(proto_files)
+proto/%.pb-c.c proto/%.pb-c.h: $(proto_files) proto/local.mk
 	$(AM_V_GEN)$(MKDIR_P) proto && \
 	$(PROTOC_C) --proto_path=$(srcdir)/proto --c_out=proto $(srcdir)/proto/$*.proto && \
 	$(SED) 's/(\*register)(/(*register_)(/' proto/$*.pb-c.h >proto/$*.pb-c.h.tmp && \
