@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The result of an operation out of the results of its pieces. Owner: the channel's thread.
+ *
+ * Pieces end in any order. The lowest piece that failed gives the error; else the lowest short piece gives the end of the
+ * file, so that the bytes a read reports are always without a gap. */
+#include "config.h"
+
+#include "lib/data/op.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/error.h"
+
+void ros2i_op_piece_done(struct ros2i_op *op, size_t at, size_t len, size_t bytes)
+{
+    assert(op->pieces > 0 && bytes <= len);
+    op->pieces--;
+    if (bytes < len && at + bytes < op->limit)
+        op->limit = at + bytes;
+}
+
+void ros2i_op_piece_failed(struct ros2i_op *op, size_t at, int error)
+{
+    assert(op->pieces > 0 && error < 0);
+    op->pieces--;
+    if (op->error != 0 && op->error_at <= at)
+        return;
+    op->error = error;
+    op->error_at = at;
+    snprintf(op->text, sizeof(op->text), "%s", ros2i_error());
+}
+
+void ros2i_op_saw_epoch(struct ros2i_op *op, uint64_t epoch)
+{
+    if (op->epoch_known && op->durability_epoch != epoch)
+        op->epoch_changed = true;
+    op->durability_epoch = epoch;
+    op->epoch_known = true;
+}
+
+void ros2i_op_conclude(struct ros2i_op *op)
+{
+    assert(op->pieces == 0 && !op->pending);
+    /* A piece past the end of the file may have failed for a reason of its own: what was read is read. */
+    bool failed = op->error != 0 && !(op->kind == ROS2I_OP_READ && op->error_at >= op->limit);
+    if (!failed) {
+        op->result = op->kind == ROS2I_OP_READ || op->kind == ROS2I_OP_WRITE ? (int64_t)op->limit : 0;
+        return;
+    }
+    op->result = op->error;
+    if (op->kind == ROS2I_OP_WRITE && op->error_at > 0) {
+        size_t used = strlen(op->text);
+        snprintf(op->text + used, sizeof(op->text) - used, " (%zu of %zu bytes are written)", op->error_at,
+                 op->len);
+    }
+}

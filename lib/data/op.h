@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An operation: what a caller wants done on the data plane, whatever number of requests it takes.
+ *
+ * Lives in the submitter's memory (the stack of a synchronous call) from submit until done() has run; owner: the thread
+ * of its channel. Its pieces are requests in slots of the in-flight table. It ends once no piece is left in a slot and
+ * none is to be issued: then, and never before, done() runs and nothing touches the buffer any more. */
+#ifndef ROS2I_OP_H
+#define ROS2I_OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/timers.h"
+
+#define ROS2I_OP_TEXT_MAX 400
+
+enum ros2i_op_kind { ROS2I_OP_READ, ROS2I_OP_WRITE, ROS2I_OP_FSYNC, ROS2I_OP_PING };
+
+enum ros2i_op_flag {
+    ROS2I_OP_APPEND = 1 << 0,   /* WRITE: the daemon chooses the offset; one piece at a time, never replayed */
+    ROS2I_OP_DATASYNC = 1 << 1, /* FSYNC */
+};
+
+enum ros2i_op_phase {
+    ROS2I_OP_NEW,        /* not submitted */
+    ROS2I_OP_ACTIVE,     /* pieces are issued and answered */
+    ROS2I_OP_CANCELLING, /* the deadline has passed: waits for the daemon to acknowledge, at most for the grace period */
+    ROS2I_OP_DONE,
+};
+
+struct ros2i_channel;
+
+struct ros2i_op {
+    /* Set by the submitter; zero the rest. */
+    enum ros2i_op_kind kind;
+    unsigned flags; /* enum ros2i_op_flag */
+    uint64_t handle;
+    void *buf; /* READ: filled; WRITE: only read from */
+    size_t len;
+    uint64_t offset;
+    uint64_t deadline_ns; /* monotonic */
+    void (*done)(struct ros2i_op *op);
+
+    /* Results, valid in done(). */
+    int64_t result;            /* bytes, 0, or -errno */
+    uint64_t append_end;       /* append: the offset behind the last byte */
+    uint64_t durability_epoch; /* WRITE, FSYNC: of the latest answer */
+    bool epoch_known, epoch_changed; /* there was an answer; two answers of one WRITE named different epochs */
+    char text[ROS2I_OP_TEXT_MAX];    /* the cause when result < 0 */
+
+    /* The channel's while the operation is in flight. */
+    enum ros2i_op_phase phase;
+    bool pending;           /* has pieces to issue: in the channel's list */
+    uint32_t pieces;        /* in slots */
+    size_t issued;          /* bytes given to slots */
+    size_t limit;           /* bytes to issue: len, or less once the file's end is known */
+    size_t error_at;        /* where the first piece that failed starts */
+    int error;              /* negative errno of that piece, 0: none */
+    uint64_t grace_ns;
+    struct ros2i_timer timer;
+    struct ros2i_channel *channel;
+    struct ros2i_op *next, *prev;
+};
+
+/* One piece at [at, at + len) ended: well with bytes of it, or with error < 0, whose cause is this thread's error text. */
+void ros2i_op_piece_done(struct ros2i_op *op, size_t at, size_t len, size_t bytes);
+void ros2i_op_piece_failed(struct ros2i_op *op, size_t at, int error);
+/* An answer named the engine's durability epoch. */
+void ros2i_op_saw_epoch(struct ros2i_op *op, uint64_t epoch);
+/* No piece is left and none will be issued: sets result and text. */
+void ros2i_op_conclude(struct ros2i_op *op);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Quiescence: an operation ends only when nothing can touch its buffer any more. Owner: the channel's thread.
+ *
+ * At the deadline CANCEL is sent for each request in flight, and the operation waits a grace period for the answers, which
+ * tell whether it took effect after all. At the end of the grace period the memory is deregistered, which is final on a
+ * transport that revokes; where the transport says -EBUSY the connection is aborted first, after which nothing moves. Only
+ * then does done() run. An inline request exposes nothing: an unanswered read ends at the deadline itself. */
+#include "config.h"
+
+#include "lib/data/quiesce.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+
+#define GRACE_MIN_NS (10 * ROS2I_NS_PER_MS)
+#define GRACE_MAX_NS ROS2I_NS_PER_S
+
+uint64_t ros2i_quiesce_grace_ns(uint64_t now_ns, uint64_t deadline_ns)
+{
+    uint64_t grace = deadline_ns > now_ns ? (deadline_ns - now_ns) / 8 : 0;
+    if (grace < GRACE_MIN_NS)
+        return GRACE_MIN_NS;
+    return grace > GRACE_MAX_NS ? GRACE_MAX_NS : grace;
+}
+
+int ros2i_quiesce_timed_out(const struct ros2i_channel *ch, const struct ros2i_op *op)
+{
+    if (ch->state == ROS2I_CHANNEL_READY || ch->last_error == 0)
+        return ros2i_fail(ETIMEDOUT, "no answer from the daemon by the deadline%s",
+                          op->kind == ROS2I_OP_WRITE && op->issued > 0 ? "; what is written is unknown" : "");
+    return ros2i_fail(ETIMEDOUT, "no data channel by the deadline; last cause: %s", ch->last_text);
+}
+
+int ros2i_quiesce_hide(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    if (!slot->region)
+        return 0;
+    int rc = ch->ops->region_deregister(slot->region);
+    if (rc == 0)
+        slot->region = NULL;
+    return rc;
+}
+
+int ros2i_quiesce_force(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    if (ros2i_quiesce_hide(ch, slot) == 0)
+        return 0;
+    ros2i_channel_lost(ch, ros2i_fail(EBUSY, "the connection was broken to take a buffer back that the daemon was reading"));
+    return -EBUSY;
+}
+
+static void send_cancel(struct ros2i_channel *ch, const struct ros2i_slot *slot)
+{
+    struct ros2i_msg msg = {.type = ROS2I_MSG_CANCEL};
+    msg.u.target_id = slot->id;
+    /* A courtesy: without room for it, or without a connection, the grace period ends the wait. */
+    if (ros2i_channel_send(ch, &msg) == 0)
+        ch->ops->flush(ch->ep);
+}
+
+/* Ends the piece in slot for lack of an answer; state: FREE when the daemon never saw it, else ABANDONED. */
+static void end_piece(struct ros2i_channel *ch, struct ros2i_slot *slot, enum ros2i_slot_state state)
+{
+    struct ros2i_op *op = slot->op;
+    size_t at = slot->at;
+    ros2i_inflight_move(&ch->inflight, slot, state);
+    ros2i_op_piece_failed(op, at, ros2i_quiesce_timed_out(ch, op));
+}
+
+static void cancel_slot(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    if (slot->state == ROS2I_SLOT_QUEUED) {
+        /* Not sent on this connection, so the token is known to nobody. */
+        if (ros2i_quiesce_force(ch, slot) == 0)
+            end_piece(ch, slot, ROS2I_SLOT_FREE);
+        return;
+    }
+    send_cancel(ch, slot);
+    bool changes_something = slot->op->kind == ROS2I_OP_WRITE || slot->op->kind == ROS2I_OP_FSYNC;
+    if (slot->region || changes_something)
+        ros2i_inflight_move(&ch->inflight, slot, ROS2I_SLOT_CANCELLING);
+    else
+        end_piece(ch, slot, ROS2I_SLOT_ABANDONED);
+}
+
+static void for_each_slot(struct ros2i_op *op, void (*fn)(struct ros2i_channel *, struct ros2i_slot *))
+{
+    struct ros2i_channel *ch = op->channel;
+    /* A channel that is lost underway ends pieces by itself: the extra one keeps op from ending in the middle. */
+    op->pieces++;
+    for (uint32_t i = 0; i < ch->inflight.credits; i++)
+        if (ch->inflight.slot[i].op == op)
+            fn(ch, &ch->inflight.slot[i]);
+    op->pieces--;
+}
+
+static void deadline_passed(struct ros2i_channel *ch, struct ros2i_op *op)
+{
+    op->phase = ROS2I_OP_CANCELLING;
+    ros2i_channel_unqueue(ch, op);
+    bool unissued = op->issued < op->limit || (op->len == 0 && op->pieces == 0);
+    if (unissued && op->error == 0) {
+        op->error = ros2i_quiesce_timed_out(ch, op);
+        op->error_at = op->issued;
+        snprintf(op->text, sizeof(op->text), "%s", ros2i_error());
+    }
+    for_each_slot(op, cancel_slot);
+    /* Cannot fail: the heap has the room that this timer's first arming took. */
+    if (op->pieces > 0)
+        ros2i_timers_arm(&ch->timers, &op->timer, ch->now_ns + op->grace_ns);
+    ros2i_channel_settle(ch, op);
+}
+
+static void abandon_slot(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    if (ros2i_quiesce_hide(ch, slot) == 0)
+        end_piece(ch, slot, ROS2I_SLOT_ABANDONED);
+}
+
+static void grace_over(struct ros2i_channel *ch, struct ros2i_op *op)
+{
+    for_each_slot(op, abandon_slot);
+    if (op->pieces == 0) {
+        ros2i_channel_settle(ch, op);
+        return;
+    }
+    /* The daemon is in the middle of a get. Losing the channel ends the pieces that are left, and with them op. */
+    ros2i_channel_lost(ch, ros2i_fail(EBUSY, "the connection was broken to take a buffer back that the daemon was reading"));
+}
+
+void ros2i_quiesce_due(struct ros2i_timer *timer)
+{
+    struct ros2i_op *op = (struct ros2i_op *)((char *)timer - offsetof(struct ros2i_op, timer));
+    if (op->phase == ROS2I_OP_ACTIVE)
+        deadline_passed(op->channel, op);
+    else
+        grace_over(op->channel, op);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When is a buffer its owner's again? Takes exposed memory back, and ends operations at their deadline.
+ * Owner: the channel's thread. */
+#ifndef ROS2I_QUIESCE_H
+#define ROS2I_QUIESCE_H
+
+#include "lib/data/channel.h"
+
+/* How long an operation waits, past its deadline, for the daemon to acknowledge the cancel. */
+uint64_t ros2i_quiesce_grace_ns(uint64_t now_ns, uint64_t deadline_ns);
+/* Fired by an operation's timer: at its deadline, then at the end of the grace period. */
+void ros2i_quiesce_due(struct ros2i_timer *timer);
+/* Ends remote access to slot's memory. 0: it is over. -EBUSY: the peer is being sent bytes of it. */
+int ros2i_quiesce_hide(struct ros2i_channel *ch, struct ros2i_slot *slot);
+/* The same, at any price: 0, or -EBUSY after the channel was lost for it; the slot is then queued, free or abandoned. */
+int ros2i_quiesce_force(struct ros2i_channel *ch, struct ros2i_slot *slot);
+/* Sets the text of an operation that got no answer in time; returns -ETIMEDOUT. */
+int ros2i_quiesce_timed_out(const struct ros2i_channel *ch, const struct ros2i_op *op);
+
+#endif

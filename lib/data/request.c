@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How an operation becomes requests. Owner: the channel's thread.
+ *
+ * An operation is cut into pieces of at most max_io. A piece of up to inline_limit rides in the messages; a longer one is
+ * registered with the transport for just as long as its request is out, readable for a WRITE, writable for a READ. */
+#include "config.h"
+
+#include "lib/data/request.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "lib/base/error.h"
+#include "lib/data/quiesce.h"
+#include "lib/protocol/checksum.h"
+
+/* Header, fixed fields, one segment and all CRCs: 16 + 32 + 24 + 4 * 64, with room to spare. */
+#define ENCODED_MAX 512
+
+static char *piece(const struct ros2i_slot *slot)
+{
+    return (char *)slot->op->buf + slot->at;
+}
+
+static void fill_checksums(const struct ros2i_channel *ch, const struct ros2i_slot *slot, struct ros2i_io_request *io)
+{
+    const char *data = piece(slot);
+    uint32_t block = ch->negotiated.checksum_block;
+    io->crc_count = 0;
+    for (uint32_t at = 0; at < slot->len; at += block) {
+        uint32_t left = slot->len - at;
+        io->crc[io->crc_count++] = ros2i_crc32c(0, data + at, left < block ? left : block);
+    }
+}
+
+static void fill_io(const struct ros2i_channel *ch, const struct ros2i_slot *slot, struct ros2i_msg *msg)
+{
+    const struct ros2i_op *op = slot->op;
+    struct ros2i_io_request *io = &msg->u.io;
+    io->handle = op->handle;
+    io->offset = op->flags & ROS2I_OP_APPEND ? 0 : op->offset + slot->at;
+    io->length = slot->len;
+    io->segment_count = 0;
+    io->crc_count = 0;
+    io->payload = NULL;
+    if (slot->region) {
+        io->segment_count = 1;
+        io->segment[0] = (struct ros2i_segment){
+            .id = ch->ops->region_token(slot->region), .len = slot->len, .kind = ROS2I_SEGMENT_TOKEN};
+    }
+    if (ch->negotiated.options & ROS2I_OPTION_CHECKSUM) {
+        msg->flags |= ROS2I_MSG_CHECKSUM;
+        if (op->kind == ROS2I_OP_WRITE)
+            fill_checksums(ch, slot, io);
+    }
+    if (op->kind == ROS2I_OP_WRITE && !slot->region)
+        io->payload = piece(slot);
+}
+
+static void fill_message(const struct ros2i_channel *ch, const struct ros2i_slot *slot, struct ros2i_msg *msg)
+{
+    const struct ros2i_op *op = slot->op;
+    msg->request_id = slot->id;
+    msg->flags = slot->was_sent && op->kind != ROS2I_OP_PING ? ROS2I_MSG_REPLAY : 0;
+    switch (op->kind) {
+    case ROS2I_OP_READ:
+        msg->type = ROS2I_MSG_READ;
+        fill_io(ch, slot, msg);
+        break;
+    case ROS2I_OP_WRITE:
+        msg->type = ROS2I_MSG_WRITE;
+        fill_io(ch, slot, msg);
+        break;
+    case ROS2I_OP_FSYNC:
+        msg->type = ROS2I_MSG_FSYNC;
+        msg->flags |= op->flags & ROS2I_OP_DATASYNC ? ROS2I_MSG_DATASYNC : 0;
+        msg->u.handle = op->handle;
+        break;
+    case ROS2I_OP_PING:
+        msg->type = ROS2I_MSG_PING;
+        msg->u.opaque = slot->id;
+        break;
+    }
+}
+
+static int expose(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    unsigned right = slot->op->kind == ROS2I_OP_READ ? ROS2_REGION_REMOTE_WRITE : ROS2_REGION_REMOTE_READ;
+    return ch->ops->region_register(ch->domain, piece(slot), slot->len, right, ROS2_MEMORY_HOST, &slot->region);
+}
+
+/* Sends the request of a QUEUED slot. 0, or -EAGAIN: not now, the slot stays as it is; else the channel is of no use. */
+static int send_request(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    struct ros2i_msg msg; /* not zeroed: fill_message() sets what encode reads */
+    uint8_t buf[ENCODED_MAX];
+    if (!slot->inlined && !slot->region) {
+        int rc = expose(ch, slot);
+        if (rc < 0)
+            return ch->inflight.waiting > 0 && (rc == -EMFILE || rc == -ENOMEM) ? -EAGAIN : rc;
+    }
+    fill_message(ch, slot, &msg);
+    int len = ros2i_wire_encode(&msg, buf, sizeof(buf));
+    if (len < 0)
+        return len;
+    struct iovec iov[2] = {{buf, (size_t)len}, {NULL, 0}};
+    int count = 1;
+    if (msg.type == ROS2I_MSG_WRITE && slot->inlined)
+        iov[count++] = (struct iovec){piece(slot), slot->len};
+    /* Copied by the transport: an inline request leaves no pointer to the caller's buffer behind. */
+    int rc = ch->ops->send(ch->ep, iov, count, NULL);
+    if (rc < 0)
+        return rc;
+    ch->replays += slot->was_sent;
+    slot->was_sent = true;
+    ros2i_inflight_move(&ch->inflight, slot, ROS2I_SLOT_SENT);
+    return 0;
+}
+
+static struct ros2i_slot *cut_piece(struct ros2i_channel *ch, struct ros2i_op *op)
+{
+    struct ros2i_slot *slot = ros2i_inflight_take(&ch->inflight);
+    if (!slot)
+        return NULL;
+    size_t left = op->limit - op->issued;
+    slot->op = op;
+    slot->at = op->issued;
+    slot->len = left < ch->negotiated.max_io ? (uint32_t)left : ch->negotiated.max_io;
+    slot->inlined = slot->len <= ch->negotiated.inline_limit;
+    op->issued += slot->len;
+    op->pieces++;
+    if (op->issued >= op->limit)
+        ros2i_channel_unqueue(ch, op);
+    return slot;
+}
+
+/* 0: go on; 1: no credit or no room is left; < 0: the channel is lost. */
+static int issue_pieces(struct ros2i_channel *ch, struct ros2i_op *op, int *sent)
+{
+    while (op->pending) {
+        if ((op->flags & ROS2I_OP_APPEND) && op->pieces > 0)
+            return 0; /* the next piece has to land behind this one */
+        struct ros2i_slot *slot = cut_piece(ch, op);
+        if (!slot)
+            return 1;
+        int rc = send_request(ch, slot);
+        if (rc == -EAGAIN)
+            return 1;
+        if (rc < 0)
+            return rc;
+        ++*sent;
+    }
+    return 0;
+}
+
+static int resend_queued(struct ros2i_channel *ch, int *sent)
+{
+    for (uint32_t i = 0; i < ch->inflight.credits && ch->inflight.queued > 0; i++) {
+        if (ch->inflight.slot[i].state != ROS2I_SLOT_QUEUED)
+            continue;
+        int rc = send_request(ch, &ch->inflight.slot[i]);
+        if (rc == -EAGAIN)
+            return 1;
+        if (rc < 0)
+            return rc;
+        ++*sent;
+    }
+    return 0;
+}
+
+int ros2i_request_issue(struct ros2i_channel *ch)
+{
+    assert(ch->state == ROS2I_CHANNEL_READY);
+    int sent = 0;
+    int rc = ch->inflight.queued > 0 ? resend_queued(ch, &sent) : 0;
+    struct ros2i_op *next;
+    for (struct ros2i_op *op = ch->pending.first; op && rc == 0; op = next) {
+        next = op->next;
+        rc = issue_pieces(ch, op, &sent);
+    }
+    if (rc < 0)
+        ros2i_channel_lost(ch, rc);
+    else if (sent > 0)
+        ch->ops->flush(ch->ep);
+    return sent;
+}
