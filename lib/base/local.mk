@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += libbase.la
 libbase_la_SOURCES = \
 	lib/base/clock.c \
 	lib/base/error.c \
+	lib/base/escape.c \
 	lib/base/histogram.c \
 	lib/base/log.c \
 	lib/base/plugin.c \

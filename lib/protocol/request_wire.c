@@ -168,7 +168,7 @@ static int check_io(const struct ros2i_msg *msg, int err)
 const struct ros2i_codec ros2i_codec_read = {
     .name = "READ",
     .flags = ROS2I_MSG_CHECKSUM | ROS2I_MSG_REPLAY,
-    .request_id = true,
+    .id_rule = ROS2I_ID_NEEDED,
     .fixed = IO_LEN,
     .decode = decode_io,
     .check = check_io,
@@ -179,7 +179,7 @@ const struct ros2i_codec ros2i_codec_read = {
 const struct ros2i_codec ros2i_codec_write = {
     .name = "WRITE",
     .flags = ROS2I_MSG_CHECKSUM | ROS2I_MSG_REPLAY,
-    .request_id = true,
+    .id_rule = ROS2I_ID_NEEDED,
     .fixed = IO_LEN,
     .decode = decode_io,
     .check = check_io,
@@ -206,7 +206,7 @@ static void encode_fsync(const struct ros2i_msg *msg, uint8_t *body)
 const struct ros2i_codec ros2i_codec_fsync = {
     .name = "FSYNC",
     .flags = ROS2I_MSG_DATASYNC | ROS2I_MSG_REPLAY,
-    .request_id = true,
+    .id_rule = ROS2I_ID_NEEDED,
     .fixed = WORD_LEN,
     .decode = decode_fsync,
     .encode = encode_fsync,
@@ -251,6 +251,7 @@ static void encode_ping(const struct ros2i_msg *msg, uint8_t *body)
 
 const struct ros2i_codec ros2i_codec_ping = {
     .name = "PING",
+    .id_rule = ROS2I_ID_FREE,
     .fixed = WORD_LEN,
     .decode = decode_ping,
     .encode = encode_ping,
@@ -258,6 +259,7 @@ const struct ros2i_codec ros2i_codec_ping = {
 
 const struct ros2i_codec ros2i_codec_pong = {
     .name = "PONG",
+    .id_rule = ROS2I_ID_FREE,
     .fixed = WORD_LEN,
     .decode = decode_ping,
     .encode = encode_ping,
@@ -335,7 +337,7 @@ static size_t size_reply(const struct ros2i_msg *msg, size_t *payload_len_p)
 const struct ros2i_codec ros2i_codec_reply = {
     .name = "REPLY",
     .flags = ROS2I_MSG_CHECKSUM,
-    .request_id = true,
+    .id_rule = ROS2I_ID_NEEDED,
     .fixed = REPLY_LEN,
     .decode = decode_reply,
     .check = check_reply,

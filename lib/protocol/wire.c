@@ -42,9 +42,9 @@ static int check_header(const struct ros2i_codec *codec, const struct ros2i_msg 
     if (msg->flags & ~codec->flags)
         return ros2i_fail(err, "%s message: flags 0x%04x, known are 0x%04x", codec->name,
                           msg->flags, codec->flags);
-    if (codec->request_id && msg->request_id == 0)
+    if (codec->id_rule == ROS2I_ID_NEEDED && msg->request_id == 0)
         return ros2i_fail(err, "%s message: request id 0 where one is needed", codec->name);
-    if (!codec->request_id && msg->request_id != 0)
+    if (codec->id_rule == ROS2I_ID_ZERO && msg->request_id != 0)
         return ros2i_fail(err, "%s message: request id 0x%llx where it must be 0", codec->name,
                           (unsigned long long)msg->request_id);
     return 0;

@@ -119,7 +119,7 @@ struct ros2i_reply {
 struct ros2i_msg {
     uint8_t type;
     uint16_t flags;
-    uint64_t request_id; /* 0 in handshake messages and CANCEL */
+    uint64_t request_id; /* 0 in handshake messages and CANCEL; PONG repeats PING's, whatever it is */
     union {
         struct ros2i_hello hello;
         struct ros2i_challenge challenge;

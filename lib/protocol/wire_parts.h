@@ -6,17 +6,17 @@
 #ifndef ROS2I_WIRE_PARTS_H
 #define ROS2I_WIRE_PARTS_H
 
-#include <stdbool.h>
-
 #include "lib/protocol/wire.h"
 
 #define ROS2I_WIRE_TYPES 34 /* one over the highest type */
 
+enum ros2i_id_rule { ROS2I_ID_ZERO, ROS2I_ID_NEEDED, ROS2I_ID_FREE };
+
 struct ros2i_codec {
     const char *name;
-    uint16_t flags;  /* all that this type may carry */
-    bool request_id; /* whether its request id is non-zero (or else zero) */
-    uint32_t fixed;  /* bytes of the body's fixed part */
+    uint16_t flags;             /* all that this type may carry */
+    enum ros2i_id_rule id_rule; /* of the header's request id */
+    uint32_t fixed;             /* bytes of the body's fixed part */
     /* body: len bytes, at least `fixed`. Fills msg->u. 0 or -EPROTO. */
     int (*decode)(struct ros2i_msg *msg, const uint8_t *body, size_t len);
     /* 0 or -err with a text. NULL: any value is good. */
