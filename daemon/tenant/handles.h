@@ -3,8 +3,8 @@
  *
  * Slots are never freed while the daemon lives, so a stale or forged handle reads valid memory. A user first counts
  * itself in (refs), then checks generation and session; a close first bumps the generation, then, when refs is zero,
- * closes the node: sequentially consistent atomics make one of the two see the other. Who counts down to zero on a
- * closed slot hands the node to the reaper, since closing may block and a data thread must not. */
+ * closes the node: sequentially consistent atomics make one of the two see the other. A handle that is still counted in
+ * when it is closed waits for the reaper, since closing a node may block and a data thread must not. */
 #ifndef ROS2D_HANDLES_H
 #define ROS2D_HANDLES_H
 
@@ -20,7 +20,7 @@ struct ros2d_handle {
     uint64_t session_serial;
     struct ros2d_tenant *tenant;
     struct ros2_node *node;
-    uint32_t rights;      /* enum ros2i_right */
+    uint32_t rights; /* enum ros2i_right */
     uint32_t index;
     bool directory;
 };
@@ -29,15 +29,17 @@ int ros2d_handles_create(uint32_t max, struct ros2d_handles **handles_p);
 /* All sessions are closed, no references are left. */
 void ros2d_handles_destroy(struct ros2d_handles *handles);
 
-/* Takes the node over on success (the engine's close runs when the handle is closed and unused). -EMFILE: daemon-wide
- * table full; -EDQUOT: the tenant's open_files; -ESHUTDOWN: the session was closed meanwhile. */
-int ros2d_handles_open(struct ros2d_handles *handles, struct ros2d_session *session, struct ros2_node *node,
-                       uint32_t rights, bool directory, uint64_t *handle_p);
+/* Takes the node over, also on failure: the engine's close runs then, else when the handle is closed and unused. May block.
+ * -EMFILE: daemon-wide table full; -EDQUOT: the tenant's open_files; -ESHUTDOWN: the session was closed meanwhile. */
+int ros2d_handles_open(struct ros2d_handles *handles, struct ros2d_session *session,
+                       struct ros2_node *node, uint32_t rights, bool directory, uint64_t *handle_p);
 /* Data or control thread; no lock, never blocks. NULL: unknown, stale, or of another session. */
-struct ros2d_handle *ros2d_handles_get(struct ros2d_handles *handles, const struct ros2d_session *session, uint64_t handle);
+struct ros2d_handle *ros2d_handles_get(struct ros2d_handles *handles,
+                                       const struct ros2d_session *session, uint64_t handle);
 void ros2d_handles_put(struct ros2d_handles *handles, struct ros2d_handle *h);
 /* Control thread; may block (closes the node when unused). -EBADF: as get. New gets fail from its return on. */
-int ros2d_handles_close(struct ros2d_handles *handles, struct ros2d_session *session, uint64_t handle);
+int ros2d_handles_close(struct ros2d_handles *handles, struct ros2d_session *session,
+                        uint64_t handle);
 void ros2d_handles_close_session(struct ros2d_handles *handles, struct ros2d_session *session);
 /* Closes nodes whose last user was a data thread. Control thread; called by the housekeeping tick. */
 void ros2d_handles_reap(struct ros2d_handles *handles);

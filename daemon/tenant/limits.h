@@ -16,7 +16,8 @@ struct ros2d_limits {
 };
 
 /* 0, or -EDQUOT with an error text that names what, the ceiling and the config key. */
-int ros2d_limit_take(struct ros2d_limit *limit, uint64_t n, const char *what, const char *config_key);
+int ros2d_limit_take(struct ros2d_limit *limit, uint64_t n, const char *what,
+                     const char *config_key);
 void ros2d_limit_give(struct ros2d_limit *limit, uint64_t n);
 
 #endif

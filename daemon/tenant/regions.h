@@ -15,7 +15,8 @@ struct ros2d_region {
     uint8_t process_nonce[ROS2I_NONCE_LEN];
     uint32_t queue;
     uint64_t len;
-    uint32_t rights; /* enum ros2_region_right, seen from the client: REMOTE_READ = the daemon may get */
+    uint32_t
+        rights; /* enum ros2_region_right, seen from the client: REMOTE_READ = the daemon may get */
     uint32_t kind;
     char transport[16];
     uint8_t key[ROS2_TRANSPORT_KEY_MAX];
@@ -25,12 +26,12 @@ struct ros2d_region {
 int ros2d_regions_create(uint32_t max, struct ros2d_regions **regions_p);
 void ros2d_regions_destroy(struct ros2d_regions *regions);
 /* region's id and session_serial are set here. -EDQUOT, -EINVAL, -ENOMEM. */
-int ros2d_regions_register(struct ros2d_regions *regions, struct ros2d_session *session, const struct ros2d_region *region,
-                           uint64_t *id_p);
+int ros2d_regions_register(struct ros2d_regions *regions, struct ros2d_session *session,
+                           const struct ros2d_region *region, uint64_t *id_p);
 /* Copies the region out: 0 or -ENOENT (unknown, or another session's). Counts the caller in as a user (0 only);
  * ros2d_regions_release counts it out. */
-int ros2d_regions_acquire(struct ros2d_regions *regions, const struct ros2d_session *session, uint64_t id,
-                          struct ros2d_region *region_p);
+int ros2d_regions_acquire(struct ros2d_regions *regions, const struct ros2d_session *session,
+                          uint64_t id, struct ros2d_region *region_p);
 void ros2d_regions_release(struct ros2d_regions *regions, uint64_t id);
 /* No new acquire succeeds; returns at once. -ENOENT. */
 int ros2d_regions_revoke(struct ros2d_regions *regions, struct ros2d_session *session, uint64_t id);

@@ -16,8 +16,9 @@ struct ros2d_tenant {
 };
 
 /* engine: opened, borrowed until destroy. location: the engine's name of the tenant's root. */
-int ros2d_tenant_create(const char *name, const struct ros2_engine_ops *ops, struct ros2_engine *engine,
-                        const char *location, struct ros2d_tenant **tenant_p);
+int ros2d_tenant_create(const char *name, const struct ros2_engine_ops *ops,
+                        struct ros2_engine *engine, const char *location,
+                        struct ros2d_tenant **tenant_p);
 void ros2d_tenant_destroy(struct ros2d_tenant *tenant);
 
 #endif
