@@ -17,15 +17,15 @@
 #include "transports/tcp/listener.h"
 #include "transports/tcp/transmit.h"
 
-#define DEFAULT_MESSAGE 65536u
+#define DEFAULT_MESSAGE    65536u
 #define DEFAULT_SEND_QUEUE (256u << 10)
 /* Room that a record takes besides its message: one of the longest message always fits the queue. */
 #define RECORD_ROOM 4096u
-#define EVENTS 64
-#define DIRECT_MAX 4
+#define EVENTS      64
+#define DIRECT_MAX  4
 /* In direct mode, how often epoll is asked for the rest: listeners, closed endpoints, timers. */
 #define TURNS_BETWEEN_POLLS 16
-#define TURN_BYTES (1u << 20)
+#define TURN_BYTES          (1u << 20)
 
 /* -- open and close -- */
 
@@ -89,7 +89,8 @@ int tcp_domain_open(const struct ros2_domain_options *options, struct ros2_domai
     int rc = -ENOMEM;
 
     if (max_message > UINT32_MAX / 4 || send_queue > UINT32_MAX / 4)
-        return host->fail(EINVAL, "tcp: open a domain: max_message and send_queue end at %u bytes", UINT32_MAX / 4);
+        return host->fail(EINVAL, "tcp: open a domain: max_message and send_queue end at %u bytes",
+                          UINT32_MAX / 4);
     struct ros2_domain *domain = calloc(1, sizeof *domain);
     if (!domain)
         goto no_memory;
@@ -98,7 +99,8 @@ int tcp_domain_open(const struct ros2_domain_options *options, struct ros2_domai
         goto free_domain;
     domain->host = host;
     domain->max_message = max_message;
-    domain->send_queue = send_queue > max_message + RECORD_ROOM ? send_queue : max_message + RECORD_ROOM;
+    domain->send_queue =
+        send_queue > max_message + RECORD_ROOM ? send_queue : max_message + RECORD_ROOM;
     domain->pid = getpid();
     domain->owner = pthread_self();
     init_lists(domain);
@@ -155,7 +157,8 @@ void tcp_domain_leave(struct ros2_domain *domain)
         tcp_ep_free(ep);
     }
     while (!tcp_list_empty(&domain->listener_graveyard)) {
-        struct ros2_listener *listener = TCP_CONTAINER(domain->listener_graveyard.next, struct ros2_listener, link);
+        struct ros2_listener *listener =
+            TCP_CONTAINER(domain->listener_graveyard.next, struct ros2_listener, link);
         tcp_list_remove(&listener->link);
         free(listener);
     }
@@ -170,8 +173,8 @@ void tcp_domain_wake_at(struct ros2_domain *domain, uint64_t when_ns)
     domain->timer_ns = when_ns;
     uint64_t now_ns = domain->host->now_ns();
     uint64_t wait_ns = when_ns > now_ns ? when_ns - now_ns : 1;
-    struct itimerspec spec = {
-        .it_value = {.tv_sec = (time_t)(wait_ns / 1000000000u), .tv_nsec = (long)(wait_ns % 1000000000u)}};
+    struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(wait_ns / 1000000000u),
+                                           .tv_nsec = (long)(wait_ns % 1000000000u)}};
     (void)timerfd_settime(domain->timer_fd, 0, &spec, NULL);
 }
 
@@ -305,7 +308,8 @@ static int read_each(struct ros2_domain *domain)
     int count = 0;
     int handled = 0;
 
-    for (struct tcp_list *l = domain->eps.next; l != &domain->eps && count < DIRECT_MAX; l = l->next)
+    for (struct tcp_list *l = domain->eps.next; l != &domain->eps && count < DIRECT_MAX;
+         l = l->next)
         ep[count++] = TCP_CONTAINER(l, struct ros2_ep, link);
     for (int i = 0; i < count; i++)
         if (ep[i]->state == TCP_EP_OPEN && !ep[i]->backlog)

@@ -20,12 +20,12 @@
 #define PUSH_LEN 65536u
 /* What one endpoint may take of one call of progress, so that others get their turn. */
 #define TURN_FRAMES 64
-#define TURN_BYTES (1u << 20)
+#define TURN_BYTES  (1u << 20)
 /* A silent peer is noticed after 5 s + 3 * 2 s, unacknowledged data after 15 s. */
-#define KEEPALIVE_IDLE_S 5
+#define KEEPALIVE_IDLE_S     5
 #define KEEPALIVE_INTERVAL_S 2
-#define KEEPALIVE_PROBES 3
-#define USER_TIMEOUT_MS 15000
+#define KEEPALIVE_PROBES     3
+#define USER_TIMEOUT_MS      15000
 
 /* -- making -- */
 
@@ -44,11 +44,12 @@ static void set_options(int fd)
 
     /* Without one of them the connection still works: failures are no reason to refuse it. */
     for (size_t i = 0; i < sizeof option / sizeof option[0]; i++)
-        (void)setsockopt(fd, option[i].level, option[i].name, &option[i].value, sizeof option[i].value);
+        (void)setsockopt(fd, option[i].level, option[i].name, &option[i].value,
+                         sizeof option[i].value);
 }
 
-int tcp_ep_create(struct ros2_domain *domain, int fd, const union tcp_address *peer, enum tcp_ep_state state,
-                  struct ros2_ep **ep_p)
+int tcp_ep_create(struct ros2_domain *domain, int fd, const union tcp_address *peer,
+                  enum tcp_ep_state state, struct ros2_ep **ep_p)
 {
     struct ros2_ep *ep = calloc(1, sizeof *ep);
     int rc;
@@ -102,25 +103,28 @@ int tcp_ep_greet(struct ros2_ep *ep)
 
 /* -- connecting -- */
 
-int tcp_connect(struct ros2_domain *domain, const char *address, const struct ros2_ep_handler *handler, void *arg,
-                struct ros2_ep **ep_p)
+int tcp_connect(struct ros2_domain *domain, const char *address,
+                const struct ros2_ep_handler *handler, void *arg, struct ros2_ep **ep_p)
 {
     union tcp_address peer;
     struct ros2_ep *ep;
 
     tcp_domain_own(domain);
     if (tcp_address_parse(address, &peer) < 0)
-        return domain->host->fail(EINVAL, "tcp: connect %s: not an address; write HOST:PORT or [V6]:PORT with numbers",
-                                  address);
+        return domain->host->fail(
+            EINVAL, "tcp: connect %s: not an address; write HOST:PORT or [V6]:PORT with numbers",
+            address);
     int fd = socket(peer.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return domain->host->fail(errno, "tcp: connect %s: socket: %s", address, strerrordesc_np(errno));
+        return domain->host->fail(errno, "tcp: connect %s: socket: %s", address,
+                                  strerrordesc_np(errno));
     int rc = tcp_ep_create(domain, fd, &peer, TCP_EP_CONNECTING, &ep);
     if (rc < 0)
         return rc;
     tcp_ep_set_handler(ep, handler, arg);
     /* A failure at once is told like a later one, by closed(). */
-    if (connect(fd, &peer.any, tcp_address_len(&peer)) < 0 && errno != EINPROGRESS && errno != EINTR) {
+    if (connect(fd, &peer.any, tcp_address_len(&peer)) < 0 && errno != EINPROGRESS &&
+        errno != EINTR) {
         ep->error = -errno;
         tcp_ep_ready(ep);
     }
@@ -170,7 +174,8 @@ int tcp_ep_room(struct ros2_ep *ep, size_t record_size)
     if (record_size > ep->domain->send_queue)
         return -EMSGSIZE;
     /* Answers to the peer's gets are in the queue too, and may have taken it past its limit. */
-    return ep->queue.used + record_size > ep->domain->send_queue && ep->queue.count > 0 ? -EAGAIN : 0;
+    return ep->queue.used + record_size > ep->domain->send_queue && ep->queue.count > 0 ? -EAGAIN
+                                                                                        : 0;
 }
 
 void tcp_ep_queued(struct ros2_ep *ep)
@@ -264,7 +269,8 @@ static ssize_t read_some(struct ros2_ep *ep, bool *drained_p)
     ssize_t n;
 
     do {
-        n = count == 1 ? recv(ep->fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT) : readv(ep->fd, iov, count);
+        n = count == 1 ? recv(ep->fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT)
+                       : readv(ep->fd, iov, count);
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
         *drained_p = (size_t)n < want;
@@ -319,7 +325,8 @@ int tcp_ep_fail(struct ros2_ep *ep, int err, const char *why)
 
     if (tcp_address_format(&ep->peer, peer, sizeof peer) < 0)
         peer[0] = 0;
-    return ep->domain->host->fail(err, "tcp: connection with %s: %s", peer, why ? why : "unknown error");
+    return ep->domain->host->fail(err, "tcp: connection with %s: %s", peer,
+                                  why ? why : "unknown error");
 }
 
 void tcp_ep_done(struct ros2_ep *ep, struct ros2_op *op, int status)

@@ -32,7 +32,7 @@ struct ros2_ep {
     bool handled;      /* handler is set */
     bool stuck;        /* the socket took no more */
     bool backlog;      /* frames lie in the receive buffer that the last turn had no time for */
-    int error;         /* negative: sending failed; the connection ends once all received is delivered */
+    int error; /* negative: sending failed; the connection ends once all received is delivered */
     struct ros2_ep_handler handler;
     void *arg;
     union tcp_address peer;
@@ -42,7 +42,8 @@ struct ros2_ep {
     struct tcp_list output_link; /* domain: output */
 
     struct tcp_queue queue;
-    struct ros2_op *done_first, *done_last; /* completed, not yet told; linked by op->plugin[0], status in [1] */
+    struct ros2_op *done_first,
+        *done_last; /* completed, not yet told; linked by op->plugin[0], status in [1] */
     struct tcp_receive receive;
     struct tcp_gets *gets; /* own, unanswered; made by the first get */
     uint32_t answers_owed; /* gets of the peer not yet fully answered */
@@ -50,10 +51,10 @@ struct ros2_ep {
 };
 
 /* Takes over fd (closed on failure). An accepted endpoint is open, a connecting one is not. 0, -ENOMEM, ... */
-int tcp_ep_create(struct ros2_domain *domain, int fd, const union tcp_address *peer, enum tcp_ep_state state,
-                  struct ros2_ep **ep_p);
-int tcp_connect(struct ros2_domain *domain, const char *address, const struct ros2_ep_handler *handler, void *arg,
-                struct ros2_ep **ep_p);
+int tcp_ep_create(struct ros2_domain *domain, int fd, const union tcp_address *peer,
+                  enum tcp_ep_state state, struct ros2_ep **ep_p);
+int tcp_connect(struct ros2_domain *domain, const char *address,
+                const struct ros2_ep_handler *handler, void *arg, struct ros2_ep **ep_p);
 void tcp_ep_set_handler(struct ros2_ep *ep, const struct ros2_ep_handler *handler, void *arg);
 int tcp_ep_peer(struct ros2_ep *ep, char *buf, size_t len);
 int tcp_send(struct ros2_ep *ep, const struct iovec *iov, int iovcnt, struct ros2_op *op);

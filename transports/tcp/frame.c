@@ -38,7 +38,8 @@ static const char *unused_fields(const struct tcp_header *h)
     return NULL;
 }
 
-int tcp_header_decode(const uint8_t *bytes, uint32_t max_message, struct tcp_header *header_p, const char **why_p)
+int tcp_header_decode(const uint8_t *bytes, uint32_t max_message, struct tcp_header *header_p,
+                      const char **why_p)
 {
     struct tcp_header h = {
         .type = bytes[0],
@@ -81,8 +82,8 @@ void tcp_header_encode(const struct tcp_header *h, uint8_t *bytes)
     tcp_store32(bytes + 28, 0);
 }
 
-int tcp_segments_decode(const uint8_t *bytes, const struct tcp_header *header, struct tcp_segment *segment,
-                        const char **why_p)
+int tcp_segments_decode(const uint8_t *bytes, const struct tcp_header *header,
+                        struct tcp_segment *segment, const char **why_p)
 {
     uint64_t left = header->data_len;
 

@@ -9,8 +9,8 @@
 #include "ros2/transport.h"
 
 #define TCP_PREAMBLE_LEN 8
-#define TCP_HEADER_LEN 32
-#define TCP_SEGMENT_LEN 24
+#define TCP_HEADER_LEN   32
+#define TCP_SEGMENT_LEN  24
 #define TCP_SEGMENTS_MAX ROS2_TRANSPORT_SEGMENTS_MAX
 /* Gets that one side may have unanswered: it bounds what the other must remember, and is part of the protocol. */
 #define TCP_GETS_MAX 64
@@ -42,13 +42,14 @@ extern const uint8_t tcp_preamble[TCP_PREAMBLE_LEN];
 
 /* bytes: TCP_HEADER_LEN of them. max_message: the longest message this side takes. 0, or -EPROTO with *why_p set to a
  * constant text; *header_p is then untouched. */
-int tcp_header_decode(const uint8_t *bytes, uint32_t max_message, struct tcp_header *header_p, const char **why_p);
+int tcp_header_decode(const uint8_t *bytes, uint32_t max_message, struct tcp_header *header_p,
+                      const char **why_p);
 void tcp_header_encode(const struct tcp_header *header, uint8_t *bytes);
 
 /* bytes: header->segment_count * TCP_SEGMENT_LEN of them. Checks that the lengths add up to data_len, not the ranges:
  * those are the region table's. 0, or -EPROTO with *why_p set. */
-int tcp_segments_decode(const uint8_t *bytes, const struct tcp_header *header, struct tcp_segment *segment,
-                        const char **why_p);
+int tcp_segments_decode(const uint8_t *bytes, const struct tcp_header *header,
+                        struct tcp_segment *segment, const char **why_p);
 void tcp_segment_encode(const struct tcp_segment *segment, uint8_t *bytes);
 
 static inline uint32_t tcp_load32(const uint8_t *p)

@@ -16,7 +16,7 @@
 
 #define LINGER_NS 5000000000ull
 /* A peer that never hangs up cannot make us keep more descriptors than these. */
-#define LINGER_MAX 256u
+#define LINGER_MAX  256u
 #define DRAIN_READS 16
 
 void tcp_linger_end(struct ros2_ep *ep)

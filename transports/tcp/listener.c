@@ -12,9 +12,9 @@
 
 #include "transports/tcp/endpoint.h"
 
-#define BACKLOG 4096
+#define BACKLOG          4096
 #define ACCEPTS_PER_TURN 64
-#define REST_NS 100000000ull /* when descriptors have run out */
+#define REST_NS          100000000ull /* when descriptors have run out */
 
 static int open_socket(struct ros2_domain *domain, const char *text, union tcp_address *address)
 {
@@ -23,28 +23,31 @@ static int open_socket(struct ros2_domain *domain, const char *text, union tcp_a
 
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return domain->host->fail(errno, "tcp: listen on %s: socket: %s", text, strerrordesc_np(errno));
+        return domain->host->fail(errno, "tcp: listen on %s: socket: %s", text,
+                                  strerrordesc_np(errno));
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     socklen_t len = sizeof *address;
     if (bind(fd, &address->any, tcp_address_len(address)) < 0 || listen(fd, BACKLOG) < 0 ||
         getsockname(fd, &address->any, &len) < 0) {
         err = errno;
         close(fd);
-        domain->host->fail(err, "tcp: listen on %s: %s; choose another address or port", text, strerrordesc_np(err));
+        domain->host->fail(err, "tcp: listen on %s: %s; choose another address or port", text,
+                           strerrordesc_np(err));
         return err == EADDRNOTAVAIL ? -EINVAL : -err;
     }
     return fd;
 }
 
-int tcp_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept, void *arg,
-               struct ros2_listener **listener_p)
+int tcp_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept,
+               void *arg, struct ros2_listener **listener_p)
 {
     union tcp_address local;
 
     tcp_domain_own(domain);
     if (tcp_address_parse(address, &local) < 0)
         return domain->host->fail(
-            EINVAL, "tcp: listen on %s: not an address; write HOST:PORT or [V6]:PORT with numbers", address);
+            EINVAL, "tcp: listen on %s: not an address; write HOST:PORT or [V6]:PORT with numbers",
+            address);
     int fd = open_socket(domain, address, &local);
     if (fd < 0)
         return fd;
@@ -117,7 +120,8 @@ static void rest(struct ros2_listener *listener, int err)
     char local[TCP_ADDRESS_TEXT];
 
     if (!listener->complained && tcp_address_format(&listener->local, local, sizeof local) == 0)
-        domain->host->log(ROS2_LOG_WARN, "transport/tcp", "accept on %s: %s; raise the limit of open files", local,
+        domain->host->log(ROS2_LOG_WARN, "transport/tcp",
+                          "accept on %s: %s; raise the limit of open files", local,
                           strerrordesc_np(err));
     listener->complained = true;
     listener->rest_ns = domain->host->now_ns() + REST_NS;

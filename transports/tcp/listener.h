@@ -23,8 +23,8 @@ struct ros2_listener {
     struct tcp_list link;
 };
 
-int tcp_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept, void *arg,
-               struct ros2_listener **listener_p);
+int tcp_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept,
+               void *arg, struct ros2_listener **listener_p);
 int tcp_listener_address(struct ros2_listener *listener, char *buf, size_t len);
 void tcp_listener_pause(struct ros2_listener *listener, int paused);
 void tcp_listener_close(struct ros2_listener *listener);

@@ -22,7 +22,8 @@ void tcp_queue_fini(struct tcp_queue *queue)
 
 size_t tcp_record_size(size_t byte_count, int iov_count, int segment_count)
 {
-    return sizeof(struct tcp_record) + ((byte_count + 7) & ~(size_t)7) + (size_t)iov_count * sizeof(struct iovec) +
+    return sizeof(struct tcp_record) + ((byte_count + 7) & ~(size_t)7) +
+           (size_t)iov_count * sizeof(struct iovec) +
            (size_t)segment_count * sizeof(struct tcp_segment);
 }
 
@@ -72,8 +73,8 @@ static int grow(struct tcp_queue *queue, size_t size)
     return 0;
 }
 
-int tcp_queue_append(struct tcp_queue *queue, size_t byte_count, int iov_count, int segment_count, uint64_t wire_len,
-                     struct tcp_record **record_p)
+int tcp_queue_append(struct tcp_queue *queue, size_t byte_count, int iov_count, int segment_count,
+                     uint64_t wire_len, struct tcp_record **record_p)
 {
     size_t size = tcp_record_size(byte_count, iov_count, segment_count);
 

@@ -37,8 +37,8 @@ void tcp_queue_fini(struct tcp_queue *queue);
 size_t tcp_record_size(size_t byte_count, int iov_count, int segment_count);
 /* Adds a record with room for its parts; the caller fills them. 0 or -ENOMEM (only when the ring must grow: steady
  * traffic allocates nothing). */
-int tcp_queue_append(struct tcp_queue *queue, size_t byte_count, int iov_count, int segment_count, uint64_t wire_len,
-                     struct tcp_record **record_p);
+int tcp_queue_append(struct tcp_queue *queue, size_t byte_count, int iov_count, int segment_count,
+                     uint64_t wire_len, struct tcp_record **record_p);
 /* The oldest record, and the one after; NULL at the end. Valid until the next append. */
 struct tcp_record *tcp_queue_head(const struct tcp_queue *queue);
 struct tcp_record *tcp_queue_next(const struct tcp_queue *queue, struct tcp_record *record);

@@ -213,9 +213,11 @@ static int take_preamble(struct ros2_ep *ep)
 
     /* Judged as it trickles in: garbage is refused at its first wrong byte. */
     if (memcmp(rx->preamble, tcp_preamble, rx->end) != 0) {
-        bool version = rx->end == TCP_PREAMBLE_LEN && memcmp(rx->preamble, tcp_preamble, TCP_PREAMBLE_LEN - 1) == 0;
-        return tcp_ep_fail(ep, EPROTO, version ? "it speaks another version of the protocol"
-                                               : "it does not speak this protocol");
+        bool version = rx->end == TCP_PREAMBLE_LEN &&
+                       memcmp(rx->preamble, tcp_preamble, TCP_PREAMBLE_LEN - 1) == 0;
+        return tcp_ep_fail(ep, EPROTO,
+                           version ? "it speaks another version of the protocol"
+                                   : "it does not speak this protocol");
     }
     if (rx->end < TCP_PREAMBLE_LEN)
         return 0;
@@ -279,7 +281,8 @@ static int check_targets(struct ros2_ep *ep)
     uint8_t *addr;
 
     for (int i = 0; i < rx->header.segment_count; i++) {
-        int rc = tcp_region_resolve(&ep->domain->regions, &rx->segment[i], ROS2_REGION_REMOTE_WRITE, &addr);
+        int rc = tcp_region_resolve(&ep->domain->regions, &rx->segment[i], ROS2_REGION_REMOTE_WRITE,
+                                    &addr);
         if (rc == -EACCES)
             return tcp_ep_fail(ep, EPROTO, "it wrote to memory that was not granted");
         if (rc == -ERANGE)

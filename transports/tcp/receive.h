@@ -25,14 +25,14 @@ struct tcp_receive {
     uint8_t preamble[TCP_PREAMBLE_LEN];
     uint8_t *buf; /* bytes [start, end) are received and not yet used */
     size_t cap, start, end;
-    struct tcp_header header;     /* of the frame that is being received */
-    struct tcp_segment *segment;  /* PUT: its targets; TCP_SEGMENTS_MAX of them */
-    const struct iovec *into;     /* GET_DATA: the asker's targets */
-    uint64_t data_left;           /* of the frame */
-    int piece;                    /* the target that is being filled */
-    uint64_t piece_done;          /* bytes of it that have landed */
-    bool exact;                   /* large data is expected: do not read it into buf */
-    unsigned plain_frames;        /* since the last frame with data */
+    struct tcp_header header;    /* of the frame that is being received */
+    struct tcp_segment *segment; /* PUT: its targets; TCP_SEGMENTS_MAX of them */
+    const struct iovec *into;    /* GET_DATA: the asker's targets */
+    uint64_t data_left;          /* of the frame */
+    int piece;                   /* the target that is being filled */
+    uint64_t piece_done;         /* bytes of it that have landed */
+    bool exact;                  /* large data is expected: do not read it into buf */
+    unsigned plain_frames;       /* since the last frame with data */
 };
 
 void tcp_receive_fini(struct tcp_receive *receive);

@@ -14,11 +14,11 @@
 #include "transports/tcp/domain.h"
 #include "transports/tcp/endpoint.h"
 
-#define SLOT_BITS 24
-#define SLOT_MASK ((1u << SLOT_BITS) - 1)
-#define SLOTS_MAX (1u << 20) /* regions of one domain */
-#define CHUNK_SLOTS 256u
-#define NO_SLOT UINT32_MAX
+#define SLOT_BITS      24
+#define SLOT_MASK      ((1u << SLOT_BITS) - 1)
+#define SLOTS_MAX      (1u << 20) /* regions of one domain */
+#define CHUNK_SLOTS    256u
+#define NO_SLOT        UINT32_MAX
 #define GENERATION_MAX ((1ull << (64 - SLOT_BITS)) - 1)
 /* First generations stay below half, so that no slot wears out in less than 2^39 uses. */
 #define GENERATION_FIRST_MASK (GENERATION_MAX >> 1)
@@ -26,7 +26,7 @@
 #define ALL_RIGHTS (ROS2_REGION_REMOTE_READ | ROS2_REGION_REMOTE_WRITE)
 
 /* A packed key: token, length, rights, magic; little-endian. */
-#define KEY_LEN 24
+#define KEY_LEN   24
 #define KEY_MAGIC 0x31544352u /* "RCT1" */
 
 void tcp_regions_init(struct tcp_regions *regions)
@@ -68,8 +68,8 @@ static int find(const struct tcp_regions *regions, uint64_t token, struct ros2_r
     return generation >= region->first && generation < region->generation ? -ESTALE : -EACCES;
 }
 
-int tcp_region_resolve(const struct tcp_regions *regions, const struct tcp_segment *segment, unsigned right,
-                       uint8_t **addr_p)
+int tcp_region_resolve(const struct tcp_regions *regions, const struct tcp_segment *segment,
+                       unsigned right, uint8_t **addr_p)
 {
     struct ros2_region *region;
     int rc = find(regions, segment->token, &region);
@@ -84,7 +84,8 @@ int tcp_region_resolve(const struct tcp_regions *regions, const struct tcp_segme
     return 0;
 }
 
-void tcp_region_hold(const struct tcp_regions *regions, const struct tcp_segment *segment, int change)
+void tcp_region_hold(const struct tcp_regions *regions, const struct tcp_segment *segment,
+                     int change)
 {
     struct ros2_region *region;
 
@@ -136,11 +137,14 @@ int tcp_region_register(struct ros2_domain *domain, void *addr, size_t len, unsi
 
     tcp_domain_own(domain);
     if (kind != ROS2_MEMORY_HOST)
-        return domain->host->fail(ENOTSUP, "register memory: transport tcp reaches host memory only; "
-                                           "copy to host memory, or use a transport with GPU support");
-    if (!addr || len == 0 || (rights & ~(unsigned)ALL_RIGHTS) || (uintptr_t)addr + len < (uintptr_t)addr)
-        return domain->host->fail(EINVAL, "register memory: %zu bytes at %p with rights %#x is no valid range", len,
-                                  addr, rights);
+        return domain->host->fail(ENOTSUP,
+                                  "register memory: transport tcp reaches host memory only; "
+                                  "copy to host memory, or use a transport with GPU support");
+    if (!addr || len == 0 || (rights & ~(unsigned)ALL_RIGHTS) ||
+        (uintptr_t)addr + len < (uintptr_t)addr)
+        return domain->host->fail(
+            EINVAL, "register memory: %zu bytes at %p with rights %#x is no valid range", len, addr,
+            rights);
     if (regions->free_head == NO_SLOT) {
         int rc = grow(domain);
         if (rc < 0)
@@ -183,8 +187,8 @@ int tcp_region_pack(struct ros2_region *region, void *buf, size_t len)
 
     tcp_domain_own(region->domain);
     if (len < KEY_LEN)
-        return region->domain->host->fail(ENOSPC, "pack a region's key: %d bytes are needed, %zu given", KEY_LEN,
-                                          len);
+        return region->domain->host->fail(
+            ENOSPC, "pack a region's key: %d bytes are needed, %zu given", KEY_LEN, len);
     tcp_store64(bytes, token_of(region));
     tcp_store64(bytes + 8, region->len);
     tcp_store32(bytes + 16, region->rights);

@@ -14,7 +14,7 @@ struct ros2_region {
     uint8_t *addr;
     size_t len;
     uint64_t generation; /* live: in the token; free: of the next token */
-    uint64_t first;      /* the first generation that this slot issued: older ones were never tokens */
+    uint64_t first; /* the first generation that this slot issued: older ones were never tokens */
     uint32_t slot;
     uint32_t next_free;
     uint32_t busy; /* half-sent answers that read from it */
@@ -39,10 +39,11 @@ void tcp_regions_fini(struct tcp_regions *regions);
 
 /* Where segment lies in own memory, when its region is live, grants right and holds the range: 0 and *addr_p.
  * -ESTALE: the token was one, its region is gone. -EACCES: never a token, or without the right. -ERANGE. */
-int tcp_region_resolve(const struct tcp_regions *regions, const struct tcp_segment *segment, unsigned right,
-                       uint8_t **addr_p);
+int tcp_region_resolve(const struct tcp_regions *regions, const struct tcp_segment *segment,
+                       unsigned right, uint8_t **addr_p);
 /* Counts a half-sent answer from this segment's region in (+1) or out (-1). The segment must resolve. */
-void tcp_region_hold(const struct tcp_regions *regions, const struct tcp_segment *segment, int change);
+void tcp_region_hold(const struct tcp_regions *regions, const struct tcp_segment *segment,
+                     int change);
 
 int tcp_region_register(struct ros2_domain *domain, void *addr, size_t len, unsigned rights,
                         enum ros2_memory_kind kind, struct ros2_region **region_p);

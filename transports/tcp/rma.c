@@ -79,21 +79,23 @@ static void encode_remote(const struct ros2_remote *remote, int count, uint8_t *
 
 static int invalid(struct ros2_ep *ep, const char *verb)
 {
-    return ep->domain->host->fail(EINVAL,
-                                  "%s: up to %d pieces a side, of equal length together, within the keys' bounds and "
-                                  "rights, and an op",
-                                  verb, TCP_SEGMENTS_MAX);
+    return ep->domain->host->fail(
+        EINVAL,
+        "%s: up to %d pieces a side, of equal length together, within the keys' bounds and "
+        "rights, and an op",
+        verb, TCP_SEGMENTS_MAX);
 }
 
 /* -- put -- */
 
-int tcp_put(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struct ros2_remote *dst, int dstcnt,
-            const void *msg, size_t msg_len, struct ros2_op *op)
+int tcp_put(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struct ros2_remote *dst,
+            int dstcnt, const void *msg, size_t msg_len, struct ros2_op *op)
 {
     uint64_t len;
 
     tcp_domain_own(ep->domain);
-    if (!op || local_len(src, srccnt, &len) < 0 || check_remote(dst, dstcnt, ROS2_REGION_REMOTE_WRITE, len) < 0)
+    if (!op || local_len(src, srccnt, &len) < 0 ||
+        check_remote(dst, dstcnt, ROS2_REGION_REMOTE_WRITE, len) < 0)
         return invalid(ep, "put");
     if (msg_len > ep->domain->max_message)
         return -EMSGSIZE;
@@ -106,8 +108,10 @@ int tcp_put(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struc
     rc = tcp_queue_append(&ep->queue, head, pieces, 0, head + len + msg_len, &record);
     if (rc < 0)
         return -EAGAIN; /* no memory for a longer queue: what is in it has to leave first */
-    struct tcp_header header = {
-        .type = TCP_PUT, .segment_count = (uint8_t)dstcnt, .message_len = (uint32_t)msg_len, .data_len = len};
+    struct tcp_header header = {.type = TCP_PUT,
+                                .segment_count = (uint8_t)dstcnt,
+                                .message_len = (uint32_t)msg_len,
+                                .data_len = len};
     tcp_header_encode(&header, tcp_record_bytes(record));
     encode_remote(dst, dstcnt, tcp_record_bytes(record) + TCP_HEADER_LEN);
     struct iovec *iov = tcp_record_iov(record);
@@ -157,14 +161,15 @@ static void free_slot(struct ros2_ep *ep, struct get *get)
     ep->gets->busy &= ~(1ull << (get - ep->gets->slot));
 }
 
-int tcp_get(struct ros2_ep *ep, const struct iovec *dst, int dstcnt, const struct ros2_remote *src, int srccnt,
-            struct ros2_op *op)
+int tcp_get(struct ros2_ep *ep, const struct iovec *dst, int dstcnt, const struct ros2_remote *src,
+            int srccnt, struct ros2_op *op)
 {
     uint64_t len;
     struct get *get;
 
     tcp_domain_own(ep->domain);
-    if (!op || local_len(dst, dstcnt, &len) < 0 || check_remote(src, srccnt, ROS2_REGION_REMOTE_READ, len) < 0)
+    if (!op || local_len(dst, dstcnt, &len) < 0 ||
+        check_remote(src, srccnt, ROS2_REGION_REMOTE_READ, len) < 0)
         return invalid(ep, "get");
     size_t head = TCP_HEADER_LEN + (size_t)srccnt * TCP_SEGMENT_LEN;
     int rc = tcp_ep_room(ep, tcp_record_size(head, 0, 0));
@@ -197,7 +202,8 @@ static struct get *find(struct ros2_ep *ep, uint64_t id)
     return get->id == id ? get : NULL;
 }
 
-int tcp_rma_answered(struct ros2_ep *ep, const struct tcp_header *header, const struct iovec **into_p)
+int tcp_rma_answered(struct ros2_ep *ep, const struct tcp_header *header,
+                     const struct iovec **into_p)
 {
     struct get *get = find(ep, header->id);
 
@@ -257,9 +263,11 @@ void tcp_rma_fini(struct ros2_ep *ep)
 
 /* -- get, the answering side -- */
 
-int tcp_rma_serve(struct ros2_ep *ep, const struct tcp_header *header, const struct tcp_segment *segment)
+int tcp_rma_serve(struct ros2_ep *ep, const struct tcp_header *header,
+                  const struct tcp_segment *segment)
 {
-    struct tcp_header answer = {.type = TCP_GET_DATA, .data_len = header->data_len, .id = header->id};
+    struct tcp_header answer = {
+        .type = TCP_GET_DATA, .data_len = header->data_len, .id = header->id};
     int count = header->segment_count;
     struct tcp_record *record;
     uint8_t *addr;
@@ -267,7 +275,8 @@ int tcp_rma_serve(struct ros2_ep *ep, const struct tcp_header *header, const str
     if (ep->answers_owed >= TCP_GETS_MAX)
         return tcp_ep_fail(ep, EPROTO, "it has too many unanswered gets");
     for (int i = 0; i < header->segment_count; i++) {
-        int rc = tcp_region_resolve(&ep->domain->regions, &segment[i], ROS2_REGION_REMOTE_READ, &addr);
+        int rc =
+            tcp_region_resolve(&ep->domain->regions, &segment[i], ROS2_REGION_REMOTE_READ, &addr);
         if (rc == 0)
             continue;
         answer = (struct tcp_header){
@@ -275,7 +284,8 @@ int tcp_rma_serve(struct ros2_ep *ep, const struct tcp_header *header, const str
         count = 0;
         break;
     }
-    int rc = tcp_queue_append(&ep->queue, TCP_HEADER_LEN, 0, count, TCP_HEADER_LEN + answer.data_len, &record);
+    int rc = tcp_queue_append(&ep->queue, TCP_HEADER_LEN, 0, count,
+                              TCP_HEADER_LEN + answer.data_len, &record);
     if (rc < 0)
         return tcp_ep_fail(ep, ENOMEM, "out of memory for an answer");
     tcp_header_encode(&answer, tcp_record_bytes(record));

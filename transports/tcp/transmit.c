@@ -45,7 +45,8 @@ static bool add(struct gather *g, const void *addr, uint64_t len)
 static void refuse(struct tcp_queue *queue, struct tcp_record *record)
 {
     uint8_t *bytes = tcp_record_bytes(record);
-    struct tcp_header header = {.type = TCP_GET_ERROR, .id = tcp_load64(bytes + 16), .status = EACCES};
+    struct tcp_header header = {
+        .type = TCP_GET_ERROR, .id = tcp_load64(bytes + 16), .status = EACCES};
 
     tcp_header_encode(&header, bytes);
     queue->wire_left -= record->wire_len - TCP_HEADER_LEN;
@@ -59,7 +60,8 @@ static bool regions_live(const struct ros2_ep *ep, struct tcp_record *record)
     uint8_t *addr;
 
     for (int i = 0; i < record->segment_count; i++)
-        if (tcp_region_resolve(&ep->domain->regions, &segment[i], ROS2_REGION_REMOTE_READ, &addr) < 0)
+        if (tcp_region_resolve(&ep->domain->regions, &segment[i], ROS2_REGION_REMOTE_READ, &addr) <
+            0)
             return false;
     return true;
 }
@@ -138,7 +140,8 @@ int tcp_transmit(struct ros2_ep *ep, size_t budget)
         g.count = 0;
         g.len = 0;
         g.skip = ep->queue.sent;
-        for (struct tcp_record *r = tcp_queue_head(&ep->queue); r; r = tcp_queue_next(&ep->queue, r))
+        for (struct tcp_record *r = tcp_queue_head(&ep->queue); r;
+             r = tcp_queue_next(&ep->queue, r))
             if (!add_record(ep, &g, r))
                 break;
         struct msghdr msg = {.msg_iov = g.iov, .msg_iovlen = (size_t)g.count};
