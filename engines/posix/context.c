@@ -23,7 +23,8 @@ static void run_in_worker(struct ros2i_work *work)
 
 static struct ros2i_strand *strand_of(const struct ros2_node *node)
 {
-    uint64_t h = (node->ino ^ node->dev << 32) * 0x9e3779b97f4a7c15ull; /* spreads consecutive inodes */
+    uint64_t h =
+        (node->ino ^ node->dev << 32) * 0x9e3779b97f4a7c15ull; /* spreads consecutive inodes */
     return &node->engine->strands[h >> 32 & (ROS2I_POSIX_STRANDS - 1)];
 }
 
@@ -134,15 +135,18 @@ static int open_ring(struct ros2_io_context *context)
     if (rc < 0 && engine->io == ROS2I_IO_URING)
         return rc;
     if (rc < 0 && !atomic_exchange(&engine->ring_loss_logged, true))
-        engine->host->log(ROS2_LOG_WARN, ROS2I_POSIX_OUTLET, "io_uring refused, reads by threads: depth %u cause %s",
-                          context->depth, strerrorname_np(-rc));
+        engine->host->log(ROS2_LOG_WARN, ROS2I_POSIX_OUTLET,
+                          "io_uring refused, reads by threads: depth %u cause %s", context->depth,
+                          strerrorname_np(-rc));
     return 0;
 }
 
-int ros2i_context_open(struct ros2_engine *engine, unsigned depth, struct ros2_io_context **context_p)
+int ros2i_context_open(struct ros2_engine *engine, unsigned depth,
+                       struct ros2_io_context **context_p)
 {
     if (depth == 0 || depth > DEPTH_MAX)
-        return engine->host->fail(EINVAL, "engine posix: depth %u is not in 1..%d", depth, DEPTH_MAX);
+        return engine->host->fail(EINVAL, "engine posix: depth %u is not in 1..%d", depth,
+                                  DEPTH_MAX);
 
     struct ros2_io_context *context = calloc(1, sizeof(*context));
     if (!context)
@@ -168,7 +172,8 @@ fini_finished:
     ros2i_finished_fini(&context->finished);
 free_context:
     free(context);
-    return engine->host->fail(-rc, "engine posix: I/O context of depth %u: %s", depth, strerrordesc_np(-rc));
+    return engine->host->fail(-rc, "engine posix: I/O context of depth %u: %s", depth,
+                              strerrordesc_np(-rc));
 }
 
 void ros2i_context_close(struct ros2_io_context *context)

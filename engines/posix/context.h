@@ -19,7 +19,8 @@ struct ros2_io_context {
 void ros2i_context_start(struct ros2_io_context *context, struct ros2i_op *op);
 
 /* The calls of struct ros2_engine_ops. */
-int ros2i_context_open(struct ros2_engine *engine, unsigned depth, struct ros2_io_context **context_p);
+int ros2i_context_open(struct ros2_engine *engine, unsigned depth,
+                       struct ros2_io_context **context_p);
 void ros2i_context_close(struct ros2_io_context *context);
 int ros2i_context_poll(struct ros2_io_context *context);
 int ros2i_context_fd(struct ros2_io_context *context);

@@ -42,7 +42,9 @@ static int give(const struct listing *l, const struct dirent64 *entry)
         if (rc < 0)
             return rc;
     }
-    return l->fn(l->arg, name, strlen(name), l->with_attr ? &attr : NULL, (uint64_t)entry->d_off) ? 1 : 0;
+    return l->fn(l->arg, name, strlen(name), l->with_attr ? &attr : NULL, (uint64_t)entry->d_off)
+               ? 1
+               : 0;
 }
 
 static int give_batch(const struct listing *l, const char *batch, size_t len)
@@ -74,7 +76,8 @@ static int list(const struct listing *l)
     return rc < 0 ? rc : 0;
 }
 
-int ros2i_dir_readdir(struct ros2_node *directory, uint64_t cookie, int with_attr, ros2_readdir_fn *fn, void *arg)
+int ros2i_dir_readdir(struct ros2_node *directory, uint64_t cookie, int with_attr,
+                      ros2_readdir_fn *fn, void *arg)
 {
     struct ros2_engine *engine = directory->engine;
     int rc;

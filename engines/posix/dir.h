@@ -5,6 +5,7 @@
 
 #include "ros2/engine.h"
 
-int ros2i_dir_readdir(struct ros2_node *directory, uint64_t cookie, int with_attr, ros2_readdir_fn *fn, void *arg);
+int ros2i_dir_readdir(struct ros2_node *directory, uint64_t cookie, int with_attr,
+                      ros2_readdir_fn *fn, void *arg);
 
 #endif

@@ -109,7 +109,8 @@ static bool read_without_waiting(struct ros2i_op *op)
     struct ros2_node *node = op->node;
     int flags = node->in_memory ? 0 : RWF_NOWAIT;
 
-    while (!atomic_load_explicit(&node->read_waits, memory_order_relaxed)) { /* a hint: no order needed */
+    while (!atomic_load_explicit(&node->read_waits,
+                                 memory_order_relaxed)) { /* a hint: no order needed */
         struct iovec part = {.iov_base = op->buf + op->moved, .iov_len = op->len - op->moved};
         ssize_t n = preadv2(node->fd, &part, 1, (off_t)(op->offset + op->moved), flags);
         if (n < 0 && errno == EAGAIN)
@@ -163,8 +164,8 @@ static struct ros2i_op *op_init(struct ros2_io *io, struct ros2i_op op)
     return in_io;
 }
 
-int ros2i_file_read(struct ros2_io_context *context, struct ros2_node *node, void *buf, size_t len, uint64_t offset,
-                    struct ros2_io *io)
+int ros2i_file_read(struct ros2_io_context *context, struct ros2_node *node, void *buf, size_t len,
+                    uint64_t offset, struct ros2_io *io)
 {
     if (node->directory)
         return done_at_once(io, -EISDIR);
@@ -188,8 +189,8 @@ int ros2i_file_read(struct ros2_io_context *context, struct ros2_node *node, voi
 }
 
 /* A node opened for appending appends whatever the call says, as O_APPEND does. */
-int ros2i_file_write(struct ros2_io_context *context, struct ros2_node *node, const void *buf, size_t len,
-                     uint64_t offset, unsigned io_flags, struct ros2_io *io)
+int ros2i_file_write(struct ros2_io_context *context, struct ros2_node *node, const void *buf,
+                     size_t len, uint64_t offset, unsigned io_flags, struct ros2_io *io)
 {
     bool append = (io_flags & ROS2_IO_APPEND) || (node->open_flags & ROS2_OPEN_APPEND);
 
@@ -200,19 +201,21 @@ int ros2i_file_write(struct ros2_io_context *context, struct ros2_node *node, co
         return done_at_once(io, rc);
     if (context->in_flight == context->depth)
         return -EAGAIN;
-    struct ros2i_op *op = op_init(io, (struct ros2i_op){.context = context,
-                                                        .node = node,
-                                                        .buf = (char *)(uintptr_t)buf,
-                                                        .len = len,
-                                                        .offset = offset,
-                                                        .kind = append ? ROS2I_OP_APPEND : ROS2I_OP_WRITE});
+    struct ros2i_op *op =
+        op_init(io, (struct ros2i_op){.context = context,
+                                      .node = node,
+                                      .buf = (char *)(uintptr_t)buf,
+                                      .len = len,
+                                      .offset = offset,
+                                      .kind = append ? ROS2I_OP_APPEND : ROS2I_OP_WRITE});
     if (!append && may_try_here(context->engine) && write_without_waiting(op))
         return 1;
     ros2i_context_start(context, op);
     return 0;
 }
 
-int ros2i_file_fsync(struct ros2_io_context *context, struct ros2_node *node, unsigned io_flags, struct ros2_io *io)
+int ros2i_file_fsync(struct ros2_io_context *context, struct ros2_node *node, unsigned io_flags,
+                     struct ros2_io *io)
 {
     if (context->in_flight == context->depth)
         return -EAGAIN;

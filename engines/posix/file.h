@@ -22,7 +22,8 @@ struct ros2i_op {
     bool datasync;
 } __attribute__((may_alias));
 
-_Static_assert(sizeof(struct ros2i_op) <= sizeof(((struct ros2_io *)0)->plugin), "an op fits its ros2_io");
+_Static_assert(sizeof(struct ros2i_op) <= sizeof(((struct ros2_io *)0)->plugin),
+               "an op fits its ros2_io");
 
 struct ros2_io *ros2i_op_io(struct ros2i_op *op);
 /* After a step of op that moved n bytes or failed (n < 0). true: op is finished and its io's result is set; false: the
@@ -32,10 +33,11 @@ bool ros2i_op_advance(struct ros2i_op *op, int64_t n);
 void ros2i_op_run_blocking(struct ros2i_op *op);
 
 /* The calls of struct ros2_engine_ops. */
-int ros2i_file_read(struct ros2_io_context *context, struct ros2_node *node, void *buf, size_t len, uint64_t offset,
-                    struct ros2_io *io);
-int ros2i_file_write(struct ros2_io_context *context, struct ros2_node *node, const void *buf, size_t len,
-                     uint64_t offset, unsigned io_flags, struct ros2_io *io);
-int ros2i_file_fsync(struct ros2_io_context *context, struct ros2_node *node, unsigned io_flags, struct ros2_io *io);
+int ros2i_file_read(struct ros2_io_context *context, struct ros2_node *node, void *buf, size_t len,
+                    uint64_t offset, struct ros2_io *io);
+int ros2i_file_write(struct ros2_io_context *context, struct ros2_node *node, const void *buf,
+                     size_t len, uint64_t offset, unsigned io_flags, struct ros2_io *io);
+int ros2i_file_fsync(struct ros2_io_context *context, struct ros2_node *node, unsigned io_flags,
+                     struct ros2_io *io);
 
 #endif

@@ -18,9 +18,9 @@
 
 #define NS_PER_S 1000000000
 
-#define OPEN_FLAGS_ALL                                                                                            \
-    (ROS2_OPEN_READ | ROS2_OPEN_WRITE | ROS2_OPEN_CREATE | ROS2_OPEN_EXCLUSIVE | ROS2_OPEN_TRUNCATE |             \
-     ROS2_OPEN_APPEND | ROS2_OPEN_DIRECTORY | ROS2_OPEN_NOFOLLOW)
+#define OPEN_FLAGS_ALL                                                           \
+    (ROS2_OPEN_READ | ROS2_OPEN_WRITE | ROS2_OPEN_CREATE | ROS2_OPEN_EXCLUSIVE | \
+     ROS2_OPEN_TRUNCATE | ROS2_OPEN_APPEND | ROS2_OPEN_DIRECTORY | ROS2_OPEN_NOFOLLOW)
 
 static int64_t to_ns(struct statx_timestamp t)
 {
@@ -103,8 +103,8 @@ static int accept_file(int fd, struct ros2_attr *attr)
     return 0;
 }
 
-int ros2i_namespace_open(struct ros2_root *root, const char *path, unsigned open_flags, uint32_t mode,
-                         struct ros2_node **node_p, struct ros2_attr *attr_p)
+int ros2i_namespace_open(struct ros2_root *root, const char *path, unsigned open_flags,
+                         uint32_t mode, struct ros2_node **node_p, struct ros2_attr *attr_p)
 {
     struct ros2_attr attr;
     int rc;
@@ -156,7 +156,8 @@ int ros2i_namespace_getattr(struct ros2_node *node, struct ros2_attr *attr_p)
     return rc < 0 ? ros2i_posix_fail(node->engine, node->path, -rc) : 0;
 }
 
-int ros2i_namespace_stat(struct ros2_root *root, const char *path, int follow, struct ros2_attr *attr_p)
+int ros2i_namespace_stat(struct ros2_root *root, const char *path, int follow,
+                         struct ros2_attr *attr_p)
 {
     int fd = ros2i_root_resolve(root, path, O_PATH | (follow ? 0 : O_NOFOLLOW), 0);
     if (fd < 0)
@@ -209,7 +210,8 @@ int ros2i_namespace_rmdir(struct ros2_root *root, const char *path)
 static int fail_rename(struct ros2_root *root, const char *from, const char *to, int err)
 {
     if (err == EXDEV)
-        return root->engine->host->fail(err, "%s to %s: on two file systems; copy and remove instead", from, to);
+        return root->engine->host->fail(
+            err, "%s to %s: on two file systems; copy and remove instead", from, to);
     return root->engine->host->fail(err, "%s to %s: %s", from, to, strerrordesc_np(err));
 }
 

@@ -13,22 +13,23 @@ struct ros2_node { /* fixed after open but for the atomics; any thread */
     int fd;
     unsigned open_flags; /* enum ros2_open_flag */
     bool directory;
-    bool in_memory;           /* no I/O waits for a device */
-    uint64_t dev, ino;        /* choose the strand of its appends */
-    atomic_bool read_waits;   /* the file system knows no RWF_NOWAIT: do not try again */
+    bool in_memory;         /* no I/O waits for a device */
+    uint64_t dev, ino;      /* choose the strand of its appends */
+    atomic_bool read_waits; /* the file system knows no RWF_NOWAIT: do not try again */
     atomic_bool write_waits;
-    char path[];              /* as it was opened, for error texts */
+    char path[]; /* as it was opened, for error texts */
 };
 
 /* Fills attr from what the kernel said of dir/name, as statx(2). 0 or -errno. Sets no text. */
 int ros2i_namespace_attr(int dir, const char *name, int at_flags, struct ros2_attr *attr_p);
 
 /* The calls of struct ros2_engine_ops. */
-int ros2i_namespace_open(struct ros2_root *root, const char *path, unsigned open_flags, uint32_t mode,
-                         struct ros2_node **node_p, struct ros2_attr *attr_p);
+int ros2i_namespace_open(struct ros2_root *root, const char *path, unsigned open_flags,
+                         uint32_t mode, struct ros2_node **node_p, struct ros2_attr *attr_p);
 void ros2i_namespace_close(struct ros2_node *node);
 int ros2i_namespace_getattr(struct ros2_node *node, struct ros2_attr *attr_p);
-int ros2i_namespace_stat(struct ros2_root *root, const char *path, int follow, struct ros2_attr *attr_p);
+int ros2i_namespace_stat(struct ros2_root *root, const char *path, int follow,
+                         struct ros2_attr *attr_p);
 int ros2i_namespace_mkdir(struct ros2_root *root, const char *path, uint32_t mode);
 int ros2i_namespace_unlink(struct ros2_root *root, const char *path);
 int ros2i_namespace_rmdir(struct ros2_root *root, const char *path);

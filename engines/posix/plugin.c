@@ -40,7 +40,8 @@ int ros2i_posix_fail(const struct ros2_engine *engine, const char *path, int err
         return engine->host->fail(err, "%s: leads out of the root", name);
     case EMFILE:
     case ENFILE:
-        return engine->host->fail(err, "%s: no file descriptor is left; raise the limit of open files", name);
+        return engine->host->fail(
+            err, "%s: no file descriptor is left; raise the limit of open files", name);
     default:
         return engine->host->fail(err, "%s: %s", name, strerrordesc_np(err));
     }
@@ -70,7 +71,8 @@ static bool is_key(const char *item, size_t key_len, const char *key)
     return strlen(key) == key_len && memcmp(item, key, key_len) == 0;
 }
 
-static int parse_item(const struct ros2_host *host, const char *item, size_t len, struct settings *settings)
+static int parse_item(const struct ros2_host *host, const char *item, size_t len,
+                      struct settings *settings)
 {
     const char *equals = memchr(item, '=', len);
     size_t key_len = equals ? (size_t)(equals - item) : len;
@@ -80,20 +82,23 @@ static int parse_item(const struct ros2_host *host, const char *item, size_t len
 
     if (is_key(item, key_len, "io")) {
         if ((n = choose(io_names, value, value_len)) < 0)
-            return host->fail(EINVAL, "engine posix: %.*s: io is one of auto, nowait, uring, threads", (int)len,
-                              item);
+            return host->fail(EINVAL,
+                              "engine posix: %.*s: io is one of auto, nowait, uring, threads",
+                              (int)len, item);
         settings->io = (enum ros2i_posix_io)n;
     } else if (is_key(item, key_len, "confine")) {
         if ((n = choose(confine_names, value, value_len)) < 0)
-            return host->fail(EINVAL, "engine posix: %.*s: confine is one of auto, openat2, walk", (int)len, item);
+            return host->fail(EINVAL, "engine posix: %.*s: confine is one of auto, openat2, walk",
+                              (int)len, item);
         settings->confine = (enum confine)n;
     } else if (is_key(item, key_len, "threads")) {
         if ((n = parse_threads(value, value_len)) < 0)
-            return host->fail(EINVAL, "engine posix: %.*s: threads is a number, 1..%d", (int)len, item,
-                              THREADS_MAX);
+            return host->fail(EINVAL, "engine posix: %.*s: threads is a number, 1..%d", (int)len,
+                              item, THREADS_MAX);
         settings->threads = (unsigned)n;
     } else {
-        return host->fail(EINVAL, "engine posix: unknown key %.*s; there are io, confine and threads",
+        return host->fail(EINVAL,
+                          "engine posix: unknown key %.*s; there are io, confine and threads",
                           (int)key_len, item);
     }
     return 0;
@@ -117,12 +122,13 @@ static int choose_ring(struct ros2_engine *engine)
         return 0;
     int rc = ros2i_ring_probe();
     if (rc < 0 && engine->io == ROS2I_IO_URING)
-        return engine->host->fail(-rc,
-                                  "engine posix: io=uring: the kernel refuses io_uring (%s); allow it or use io=auto",
-                                  strerrordesc_np(-rc));
+        return engine->host->fail(
+            -rc,
+            "engine posix: io=uring: the kernel refuses io_uring (%s); allow it or use io=auto",
+            strerrordesc_np(-rc));
     if (rc < 0)
-        engine->host->log(ROS2_LOG_INFO, ROS2I_POSIX_OUTLET, "io_uring refused, reads by threads: cause %s",
-                          strerrorname_np(-rc));
+        engine->host->log(ROS2_LOG_INFO, ROS2I_POSIX_OUTLET,
+                          "io_uring refused, reads by threads: cause %s", strerrorname_np(-rc));
     engine->ring = rc == 0;
     return 0;
 }
@@ -133,12 +139,13 @@ static int choose_confine(struct ros2_engine *engine, enum confine confine)
         return 0;
     int rc = ros2i_root_probe_openat2();
     if (rc < 0 && confine == CONFINE_OPENAT2)
-        return engine->host->fail(
-            -rc, "engine posix: confine=openat2: the kernel refuses openat2 (%s); allow it or use confine=auto",
-            strerrordesc_np(-rc));
+        return engine->host->fail(-rc,
+                                  "engine posix: confine=openat2: the kernel refuses openat2 (%s); "
+                                  "allow it or use confine=auto",
+                                  strerrordesc_np(-rc));
     if (rc < 0)
-        engine->host->log(ROS2_LOG_INFO, ROS2I_POSIX_OUTLET, "openat2 refused, paths are walked: cause %s",
-                          strerrorname_np(-rc));
+        engine->host->log(ROS2_LOG_INFO, ROS2I_POSIX_OUTLET,
+                          "openat2 refused, paths are walked: cause %s", strerrorname_np(-rc));
     engine->openat2 = rc == 0;
     return 0;
 }
@@ -164,7 +171,8 @@ static int engine_open(const struct ros2_engine_options *options, struct ros2_en
         goto free_engine;
     rc = ros2i_pool_create(engine->threads, &engine->pool);
     if (rc < 0) {
-        engine->host->fail(-rc, "engine posix: starting %u threads: %s", engine->threads, strerrordesc_np(-rc));
+        engine->host->fail(-rc, "engine posix: starting %u threads: %s", engine->threads,
+                           strerrordesc_np(-rc));
         goto free_engine;
     }
     for (size_t i = 0; i < ROS2I_POSIX_STRANDS; i++)

@@ -175,11 +175,12 @@ void ros2i_finished_push(struct ros2i_finished *finished, struct ros2i_work *wor
     struct ros2i_work *old = atomic_load_explicit(&finished->head, memory_order_relaxed);
     do {
         work->next = old;
-    } while (!atomic_compare_exchange_weak_explicit(&finished->head, &old, work, memory_order_release,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&finished->head, &old, work,
+                                                    memory_order_release, memory_order_relaxed));
     if (!old) {
         uint64_t one = 1;
-        ssize_t n = write(finished->fd, &one, sizeof(one)); /* fails only at 2^64 - 1 unread signals */
+        ssize_t n =
+            write(finished->fd, &one, sizeof(one)); /* fails only at 2^64 - 1 unread signals */
         (void)n;
     }
 }
@@ -196,7 +197,8 @@ static struct ros2i_work *take_batch(struct ros2i_finished *finished, struct ros
 {
     if (!atomic_load_explicit(&finished->head, memory_order_relaxed))
         return NULL;
-    struct ros2i_work *batch = atomic_exchange_explicit(&finished->head, NULL, memory_order_acquire);
+    struct ros2i_work *batch =
+        atomic_exchange_explicit(&finished->head, NULL, memory_order_acquire);
     struct ros2i_work *list = NULL;
     *tail = batch;
     while (batch) {

@@ -41,7 +41,7 @@ void ros2i_strand_submit(struct ros2i_strand *strand, struct ros2i_work *work); 
 struct ros2i_finished {
     _Atomic(struct ros2i_work *) head; /* pushed with release, taken with acquire */
     int fd;                            /* eventfd; fixed after init */
-    int64_t owed;                      /* owner: signals that were or will be written and are not read yet */
+    int64_t owed; /* owner: signals that were or will be written and are not read yet */
 };
 
 int ros2i_finished_init(struct ros2i_finished *finished); /* 0 or -errno */

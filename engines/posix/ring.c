@@ -21,7 +21,8 @@ struct ros2i_ring {
 
 static int supports_our_ops(struct io_uring *uring)
 {
-    struct io_uring_probe *probe = io_uring_get_probe_ring(uring); /* NULL before Linux 5.6: no plain read either */
+    struct io_uring_probe *probe =
+        io_uring_get_probe_ring(uring); /* NULL before Linux 5.6: no plain read either */
     if (!probe)
         return -ENOSYS;
     bool all = io_uring_opcode_supported(probe, IORING_OP_READ) &&

@@ -165,7 +165,8 @@ int ros2i_root_durability_epoch(struct ros2_root *root, uint64_t *epoch_p)
 
     int len = read_boot_id(boot_id, sizeof(boot_id));
     if (len < 0)
-        return host->fail(-len, "/proc/sys/kernel/random/boot_id: %s; mount /proc", strerrordesc_np(-len));
+        return host->fail(-len, "/proc/sys/kernel/random/boot_id: %s; mount /proc",
+                          strerrordesc_np(-len));
     if (fstatfs(root->fd, &fs) < 0)
         return host->fail(errno, "file system of the root: %s", strerrordesc_np(errno));
     uint64_t h = hash(FNV_START, boot_id, (size_t)len);

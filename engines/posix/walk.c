@@ -18,9 +18,10 @@
 
 #include "engines/posix/root.h"
 
-#define LINKS_MAX   40 /* as Linux */
-#define RACES_MAX   16 /* a name that changes between link and file while we look, or a directory that moves */
-#define FOLLOW_LINK 1  /* results of a step, beside -errno: go on with the link's target */
+#define LINKS_MAX 40 /* as Linux */
+#define RACES_MAX \
+    16 /* a name that changes between link and file while we look, or a directory that moves */
+#define FOLLOW_LINK 1 /* results of a step, beside -errno: go on with the link's target */
 
 struct id {
     uint64_t dev, ino;
@@ -28,11 +29,11 @@ struct id {
 
 struct walk {
     const struct ros2_root *root;
-    int at;              /* directory reached so far; root->fd is borrowed, others are ours */
-    struct id *came_by;  /* directories below the root that led to at, at itself last */
-    size_t depth, room;  /* of came_by */
-    char *owned;         /* the path after a link was put in, or NULL */
-    const char *cursor;  /* what is left of the path */
+    int at;             /* directory reached so far; root->fd is borrowed, others are ours */
+    struct id *came_by; /* directories below the root that led to at, at itself last */
+    size_t depth, room; /* of came_by */
+    char *owned;        /* the path after a link was put in, or NULL */
+    const char *cursor; /* what is left of the path */
     unsigned links;
 };
 
@@ -141,9 +142,11 @@ static bool is_link(int fd)
 }
 
 /* The last component: opens it. rest is "" or slashes. Returns the descriptor in *fd_p with 0. */
-static int last_component(struct walk *w, const char *name, const char *rest, int o_flags, mode_t mode, int *fd_p)
+static int last_component(struct walk *w, const char *name, const char *rest, int o_flags,
+                          mode_t mode, int *fd_p)
 {
-    bool follow = !(o_flags & O_NOFOLLOW) || *rest; /* a slash behind a link means what it points to */
+    bool follow =
+        !(o_flags & O_NOFOLLOW) || *rest; /* a slash behind a link means what it points to */
     int rc = -ELOOP;
 
     if (*rest && (o_flags & O_CREAT))
@@ -191,7 +194,8 @@ static int step(struct walk *w, int o_flags, mode_t mode, int *fd_p)
         w->cursor = rest;
         return 0;
     }
-    if (len == 0) { /* the path ended with a dot, or in the directory that a link named "x/" led to */
+    if (len ==
+        0) { /* the path ended with a dot, or in the directory that a link named "x/" led to */
         int fd = openat(w->at, ".", o_flags | O_CLOEXEC, mode);
         if (fd < 0)
             return -errno;
