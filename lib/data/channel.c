@@ -324,6 +324,12 @@ void ros2i_channel_abandon(struct ros2i_channel *ch)
     free_channel(ch);
 }
 
+void ros2i_channel_last(const struct ros2i_channel *ch, uint64_t *epoch_p, uint64_t *sequence_p)
+{
+    *epoch_p = ch->who.epoch;
+    *sequence_p = ch->inflight.sequence;
+}
+
 /* -- operations -- */
 
 void ros2i_channel_unqueue(struct ros2i_channel *ch, struct ros2i_op *op)

@@ -85,6 +85,9 @@ void ros2i_channel_destroy(struct ros2i_channel *ch);
 /* In a forked child: drops what fork() copied. Sends nothing, runs no done(); the parent's connection is not touched. */
 void ros2i_channel_abandon(struct ros2i_channel *ch);
 
+/* What the queue's next channel has to go on from. */
+void ros2i_channel_last(const struct ros2i_channel *ch, uint64_t *epoch_p, uint64_t *sequence_p);
+
 /* Takes op, which is done() later, from progress(); op->deadline_ns may be past. now_ns: monotonic. Blocks never.
  * 0, or -ENOMEM: then op was not taken. */
 int ros2i_channel_submit(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t now_ns);

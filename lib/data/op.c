@@ -13,6 +13,14 @@
 
 #include "lib/base/error.h"
 
+void ros2i_op_init(struct ros2i_op *op, enum ros2i_op_kind kind, uint64_t handle)
+{
+    memset(op, 0, offsetof(struct ros2i_op, text));
+    op->text[0] = '\0';
+    op->kind = kind;
+    op->handle = handle;
+}
+
 void ros2i_op_piece_done(struct ros2i_op *op, size_t at, size_t len, size_t bytes)
 {
     assert(op->pieces > 0 && bytes <= len);

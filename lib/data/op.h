@@ -30,9 +30,10 @@ enum ros2i_op_phase {
 };
 
 struct ros2i_channel;
+struct ros2i_queue;
 
 struct ros2i_op {
-    /* Set by the submitter; zero the rest. */
+    /* Set by the submitter after ros2i_op_init(). */
     enum ros2i_op_kind kind;
     unsigned flags; /* enum ros2i_op_flag */
     uint64_t handle;
@@ -41,13 +42,13 @@ struct ros2i_op {
     uint64_t offset;
     uint64_t deadline_ns; /* monotonic */
     void (*done)(struct ros2i_op *op);
+    struct ros2i_queue *queue; /* lib/core's word; lib/data does not look at it */
 
     /* Results, valid in done(). */
     int64_t result;            /* bytes, 0, or -errno */
     uint64_t append_end;       /* append: the offset behind the last byte */
     uint64_t durability_epoch; /* WRITE, FSYNC: of the latest answer */
     bool epoch_known, epoch_changed; /* there was an answer; two answers of one WRITE named different epochs */
-    char text[ROS2I_OP_TEXT_MAX];    /* the cause when result < 0 */
 
     /* The channel's while the operation is in flight. */
     enum ros2i_op_phase phase;
@@ -61,7 +62,12 @@ struct ros2i_op {
     struct ros2i_timer timer;
     struct ros2i_channel *channel;
     struct ros2i_op *next, *prev;
+
+    char text[ROS2I_OP_TEXT_MAX]; /* the cause when result < 0. Last, and alone not zeroed by init */
 };
+
+/* Zeroes op without the cost of clearing its text. */
+void ros2i_op_init(struct ros2i_op *op, enum ros2i_op_kind kind, uint64_t handle);
 
 /* One piece at [at, at + len) ended: well with bytes of it, or with error < 0, whose cause is this thread's error text. */
 void ros2i_op_piece_done(struct ros2i_op *op, size_t at, size_t len, size_t bytes);
