@@ -70,7 +70,7 @@ static bool unlink_file(struct ros2_file *file)
 int ros2i_file_open(struct ros2_client *client, const char *path, unsigned open_flags, uint32_t mode,
                     uint64_t deadline_ns, struct ros2_file **file_p)
 {
-    struct ros2_file *file;
+    struct ros2_file *file = NULL;
     int rc = create_file(client, path, &file);
     if (rc < 0)
         return rc;

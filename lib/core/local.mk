@@ -4,18 +4,27 @@
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
 	lib/core/client.c \
+	lib/core/dir.c \
+	lib/core/endpoints.c \
 	lib/core/file.c \
 	lib/core/fork.c \
+	lib/core/implicit.c \
 	lib/core/namespace.c \
+	lib/core/open_flags.c \
+	lib/core/path.c \
 	lib/core/queue.c \
+	lib/core/registry.c \
 	lib/core/settings.c \
+	lib/core/settings_file.c \
+	lib/core/unsynced.c \
 	lib/core/url.c
 libcore_la_LIBADD = $(CYAML_LIBS)
 
 lib_LTLIBRARIES += libros2.la
 libros2_la_SOURCES =
 libros2_la_LIBADD = libcore.la libcontrol.la libdata.la libprotocol.la libros2proto.la libbase.la
-libros2_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(ROS2_LT_VERSION) \
+# nodelete: threads that end and processes that fork call into the library after a dlclose().
+libros2_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(ROS2_LT_VERSION) -Wl,-z,nodelete \
 	-Wl,--version-script=$(srcdir)/lib/libros2.map
 EXTRA_libros2_la_DEPENDENCIES = lib/libros2.map
 EXTRA_DIST += lib/libros2.map

@@ -13,9 +13,6 @@
 
 #include "lib/base/error.h"
 
-static const cyaml_schema_value_t ms_value = {CYAML_VALUE_UINT(CYAML_FLAG_POINTER, uint64_t)};
-static const cyaml_strval_t unused_strval;
-
 #define STRING(name)                                                                                         \
     CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct ros2i_settings_file, name, 1, 4096)
 

@@ -89,7 +89,7 @@ int ros2i_url_parse(const char *text, struct ros2i_url *url_p)
         return ros2i_fail(EINVAL, "URL: it must begin with ros2://, as in ros2://storage.example:7720");
     }
     const char *at = text + strlen(SCHEME);
-    const char *rest;
+    const char *rest = NULL;
     int rc = *at == '[' ? parse_v6(at + 1, &url, &rest) : parse_name(at, &url, &rest);
     if (rc < 0)
         return rc;

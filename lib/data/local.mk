@@ -6,6 +6,8 @@ libdata_la_SOURCES = \
 	lib/data/channel.c \
 	lib/data/handshake.c \
 	lib/data/inflight.c \
+	lib/data/keepalive.c \
+	lib/data/op.c \
 	lib/data/quiesce.c \
 	lib/data/reconnect.c \
 	lib/data/reply.c \
