@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +64,7 @@ const char *ros2i_error(void)
 const char *ros2i_strerror(int err)
 {
     /* Constant strings of the C library, untranslated; NULL for numbers it does not know. */
-    const char *text = strerrordesc_np(err < 0 ? -err : err);
+    const char *text = strerrordesc_np(err < 0 && err != INT_MIN ? -err : err);
 
     return text ? text : "Unknown error";
 }

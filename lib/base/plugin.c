@@ -109,9 +109,19 @@ static void save_signals(struct sigaction saved[SIGNALS + 1])
                   &saved[sig]); /* the C library keeps two for itself and refuses them: stay zero */
 }
 
+/* By signal: the C library leaves whatever it likes in the rest of a sigset_t. */
+static bool same_mask(const sigset_t *a, const sigset_t *b)
+{
+    for (int sig = 1; sig <= SIGNALS; sig++) {
+        if (sigismember(a, sig) != sigismember(b, sig))
+            return false;
+    }
+    return true;
+}
+
 static bool same_action(const struct sigaction *a, const struct sigaction *b)
 {
-    if (a->sa_flags != b->sa_flags || memcmp(&a->sa_mask, &b->sa_mask, sizeof a->sa_mask) != 0)
+    if (a->sa_flags != b->sa_flags || !same_mask(&a->sa_mask, &b->sa_mask))
         return false;
     return a->sa_flags & SA_SIGINFO ? a->sa_sigaction == b->sa_sigaction
                                     : a->sa_handler == b->sa_handler;

@@ -2,12 +2,65 @@
 # One program per source file, NAME_test.c. A new program is a line in unit_programs (and maybe an
 # _LDADD, see tests/local.mk); a new script is a line in unit_scripts.
 
-unit_programs =
+unit_programs = \
+	tests/unit/checksum_test \
+	tests/unit/clock_test \
+	tests/unit/error_test \
+	tests/unit/escape_test \
+	tests/unit/histogram_test \
+	tests/unit/hmac_test \
+	tests/unit/log_test \
+	tests/unit/plugin_test \
+	tests/unit/proof_test \
+	tests/unit/secret_test \
+	tests/unit/timers_test \
+	tests/unit/wire_fields_test \
+	tests/unit/wire_test
+
+tests_unit_checksum_test_LDADD = $(test_protocol)
+tests_unit_clock_test_LDADD = $(test_base)
+tests_unit_error_test_LDADD = $(test_base)
+tests_unit_escape_test_LDADD = $(test_base)
+tests_unit_histogram_test_LDADD = $(test_base)
+tests_unit_hmac_test_LDADD = $(test_protocol)
+tests_unit_log_test_LDADD = $(test_base)
+tests_unit_plugin_test_LDADD = $(test_base)
+tests_unit_proof_test_LDADD = $(test_protocol)
+tests_unit_secret_test_LDADD = $(test_base)
+tests_unit_timers_test_LDADD = $(test_base)
+tests_unit_wire_fields_test_LDADD = $(test_protocol)
+tests_unit_wire_fields_test_SOURCES = tests/unit/wire_fields_test.c tests/unit/wire_samples.c
+tests_unit_wire_test_LDADD = $(test_protocol)
+tests_unit_wire_test_SOURCES = tests/unit/wire_test.c tests/unit/wire_samples.c
+
+# What plugin_test loads. Only a module with an rpath becomes a .so.
+sample_ldflags = $(plugin_ldflags) -rpath /nowhere
+sample_plugins = \
+	tests/unit/ros2_transport_sample.la \
+	tests/unit/ros2_transport_otherabi.la \
+	tests/unit/ros2_transport_shortops.la \
+	tests/unit/ros2_transport_hollow.la \
+	tests/unit/ros2_engine_sample.la
+tests_unit_ros2_transport_sample_la_SOURCES = tests/unit/plugin_sample.c
+tests_unit_ros2_transport_sample_la_LDFLAGS = $(sample_ldflags)
+tests_unit_ros2_transport_otherabi_la_SOURCES = tests/unit/plugin_sample.c
+tests_unit_ros2_transport_otherabi_la_CPPFLAGS = $(AM_CPPFLAGS) -DSAMPLE_ABI=7
+tests_unit_ros2_transport_otherabi_la_LDFLAGS = $(sample_ldflags)
+tests_unit_ros2_transport_shortops_la_SOURCES = tests/unit/plugin_sample.c
+tests_unit_ros2_transport_shortops_la_CPPFLAGS = $(AM_CPPFLAGS) -DSAMPLE_SIZE=48
+tests_unit_ros2_transport_shortops_la_LDFLAGS = $(sample_ldflags)
+tests_unit_ros2_transport_hollow_la_SOURCES = tests/unit/plugin_sample.c
+tests_unit_ros2_transport_hollow_la_CPPFLAGS = $(AM_CPPFLAGS) -DSAMPLE_HOLLOW
+tests_unit_ros2_transport_hollow_la_LDFLAGS = $(sample_ldflags)
+tests_unit_ros2_engine_sample_la_SOURCES = tests/unit/plugin_sample.c
+tests_unit_ros2_engine_sample_la_CPPFLAGS = $(AM_CPPFLAGS) -DSAMPLE_ENGINE
+tests_unit_ros2_engine_sample_la_LDFLAGS = $(sample_ldflags)
 
 unit_scripts =
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_programs)
+check_LTLIBRARIES += $(sample_plugins)
 TESTS += $(unit_programs)
 endif
 TESTS += $(unit_scripts)
