@@ -2,6 +2,8 @@
 # What a release tarball carries besides code.
 
 EXTRA_DIST += \
+	CHANGELOG.md \
+	CONTRIBUTING.md \
 	README.md \
 	docs/ARCHITECTURE.md \
 	docs/PROTOCOL.md \

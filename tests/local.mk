@@ -29,5 +29,18 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir;
 
 TESTS += tests/lint/symbols.sh
-EXTRA_DIST += tests/allowed-skips tests/consumer/consumer.c tests/consumer/run tests/lint/files tests/lint/format tests/lint/includes tests/lint/spdx \
-	tests/lint/symbols.sh tests/tap-wrapper tests/tsan.supp .clang-format install-deps
+EXTRA_DIST += \
+	.clang-format \
+	install-deps \
+	tests/allowed-skips \
+	tests/consumer/consumer.c \
+	tests/consumer/run \
+	tests/lint/files \
+	tests/lint/format \
+	tests/lint/includes \
+	tests/lint/spdx \
+	tests/lint/symbols.sh \
+	tests/mutants/run \
+	tests/tap-wrapper \
+	tests/tsan.supp \
+	$(wildcard $(srcdir)/tests/mutants/*.patch)

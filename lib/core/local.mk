@@ -24,7 +24,7 @@ lib_LTLIBRARIES += libros2.la
 libros2_la_SOURCES =
 libros2_la_LIBADD = libcore.la libcontrol.la libdata.la libprotocol.la libros2proto.la libbase.la
 # nodelete: threads that end and processes that fork call into the library after a dlclose().
-libros2_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(ROS2_LT_VERSION) -Wl,-z,nodelete \
+libros2_la_LDFLAGS = $(AM_LDFLAGS) $(DEFS_LDFLAGS) -version-info $(ROS2_LT_VERSION) -Wl,-z,nodelete \
 	-Wl,--version-script=$(srcdir)/lib/libros2.map
 EXTRA_libros2_la_DEPENDENCIES = lib/libros2.map
 EXTRA_DIST += lib/libros2.map

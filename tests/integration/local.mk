@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Library and daemon together, one program or script per promise. A new program is a line in integration_programs (and maybe an
-# _LDADD, see tests/local.mk); a new script is a line in integration_scripts.
+# Library and daemon together, one program or script per promise.
+# A new program is a line in integration_programs (and maybe an _LDADD, see tests/local.mk); a new script is a line in
+# integration_scripts.
 
 integration_programs =
 
