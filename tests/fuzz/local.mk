@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # Decoders against hostile bytes: each program has LLVMFuzzerTestOneInput(), NAME.c, and a corpus of kept
 # inputs, corpus/NAME/. A new one is a line in fuzz_programs, and what it links:
-#   tests_fuzz_wire_LDADD = libprotocol.la libbase.la $(fuzz_main)
+#   tests_fuzz_NAME_LDADD = libprotocol.la libbase.la $(fuzz_main)
 # With --enable-fuzzers (clang) it is a libFuzzer program; else it replays its corpus once, in make check.
 
-fuzz_programs =
+fuzz_programs = \
+	tests/fuzz/wire
+
+tests_fuzz_wire_SOURCES = tests/fuzz/wire.c tests/unit/wire_samples.c
+tests_fuzz_wire_LDADD = libprotocol.la libbase.la $(fuzz_main)
+
+# Not built by default: writes the first corpus of wire anew.
+EXTRA_PROGRAMS += tests/fuzz/seed_wire
+tests_fuzz_seed_wire_SOURCES = tests/fuzz/seed_wire.c tests/unit/wire_samples.c
+tests_fuzz_seed_wire_LDADD = libprotocol.la libbase.la
 
 if FUZZERS
 fuzz_main = $(FUZZER_LIBS)
