@@ -10,7 +10,7 @@
 
 /* Side a gets from memory of side b, unless said otherwise. */
 #define WRITE ROS2_REGION_REMOTE_WRITE
-#define READ ROS2_REGION_REMOTE_READ
+#define READ  ROS2_REGION_REMOTE_READ
 
 static void get_reads_exactly(void **state)
 {

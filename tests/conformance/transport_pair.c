@@ -126,9 +126,8 @@ void pair_open(struct pair *pair, const struct pair_options *options)
         pair_ops->listen(pair->b.domain, "127.0.0.1:0", on_accept, pair, &pair->listener), 0);
     assert_int_equal(
         pair_ops->listener_address(pair->listener, pair->address, sizeof pair->address), 0);
-    assert_int_equal(pair_ops->connect(pair->a.domain, pair->address, &pair_handler, &pair->a,
-                                       &pair->a.ep),
-                     0);
+    assert_int_equal(
+        pair_ops->connect(pair->a.domain, pair->address, &pair_handler, &pair->a, &pair->a.ep), 0);
     pair_until(pair, pair->a.connected && pair->b.ep);
 }
 
@@ -249,7 +248,8 @@ void pair_put(struct pair_side *from, const void *src, size_t len, struct ros2_r
     assert_int_equal(pair_ops->put(from->ep, &iov, 1, &dst, 1, msg, msg_len, &op->op), 0);
 }
 
-void pair_get(struct pair_side *from, void *dst, size_t len, struct ros2_remote src, struct pair_op *op)
+void pair_get(struct pair_side *from, void *dst, size_t len, struct ros2_remote src,
+              struct pair_op *op)
 {
     const struct iovec iov = {dst, len};
 

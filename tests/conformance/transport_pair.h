@@ -67,24 +67,24 @@ uint64_t pair_now_ns(void);
 
 #define PAIR_DEADLINE_NS (20 * 1000000000ull)
 /* Progress until condition holds; fails after a deadline. */
-#define pair_until(pair, condition)                                                                \
-    do {                                                                                           \
-        uint64_t end_ns_ = pair_now_ns() + PAIR_DEADLINE_NS;                                       \
-        while (!(condition)) {                                                                     \
-            pair_progress(pair);                                                                   \
-            if (pair_now_ns() > end_ns_)                                                           \
-                fail_msg("not within the deadline: %s", #condition);                               \
-        }                                                                                          \
+#define pair_until(pair, condition)                                  \
+    do {                                                             \
+        uint64_t end_ns_ = pair_now_ns() + PAIR_DEADLINE_NS;         \
+        while (!(condition)) {                                       \
+            pair_progress(pair);                                     \
+            if (pair_now_ns() > end_ns_)                             \
+                fail_msg("not within the deadline: %s", #condition); \
+        }                                                            \
     } while (0)
 /* Progress on one end only. */
-#define side_until(side, condition)                                                                \
-    do {                                                                                           \
-        uint64_t end_ns_ = pair_now_ns() + PAIR_DEADLINE_NS;                                       \
-        while (!(condition)) {                                                                     \
-            pair_ops->progress((side)->domain);                                                    \
-            if (pair_now_ns() > end_ns_)                                                           \
-                fail_msg("not within the deadline: %s", #condition);                               \
-        }                                                                                          \
+#define side_until(side, condition)                                  \
+    do {                                                             \
+        uint64_t end_ns_ = pair_now_ns() + PAIR_DEADLINE_NS;         \
+        while (!(condition)) {                                       \
+            pair_ops->progress((side)->domain);                      \
+            if (pair_now_ns() > end_ns_)                             \
+                fail_msg("not within the deadline: %s", #condition); \
+        }                                                            \
     } while (0)
 
 /* Sends a copied message; progress while the queue is full. */
@@ -113,9 +113,10 @@ struct ros2_remote pair_remote(const struct pair_region *region, uint64_t offset
 /* Canaries are whole; without_fill_at: [from, to) may have changed, all else is PAIR_FILL. */
 void pair_region_check(const struct pair_region *region, size_t from, size_t to);
 
-void pair_put(struct pair_side *from, const void *src, size_t len, struct ros2_remote dst, const void *msg,
-              size_t msg_len, struct pair_op *op);
-void pair_get(struct pair_side *from, void *dst, size_t len, struct ros2_remote src, struct pair_op *op);
+void pair_put(struct pair_side *from, const void *src, size_t len, struct ros2_remote dst,
+              const void *msg, size_t msg_len, struct pair_op *op);
+void pair_get(struct pair_side *from, void *dst, size_t len, struct ros2_remote src,
+              struct pair_op *op);
 
 /* Bytes that differ from place to place. */
 void pair_pattern(uint8_t *bytes, size_t len, uint32_t seed);

@@ -10,7 +10,7 @@
 
 /* Side a puts into memory of side b, unless said otherwise. */
 #define WRITE ROS2_REGION_REMOTE_WRITE
-#define READ ROS2_REGION_REMOTE_READ
+#define READ  ROS2_REGION_REMOTE_READ
 
 /* -- what lands -- */
 
@@ -252,7 +252,8 @@ static void refused(struct ros2_remote (*remote)(const struct pair_region *r), u
     const struct ros2_remote dst = remote(&r);
     pair_op_init(&op);
     const struct iovec part = {src, dst.len};
-    int rc = pair_ops->put(p.a.ep, dst.len <= sizeof src ? &part : &iov, 1, &dst, 1, "m", 1, &op.op);
+    int rc =
+        pair_ops->put(p.a.ep, dst.len <= sizeof src ? &part : &iov, 1, &dst, 1, "m", 1, &op.op);
     if (rc < 0) {
         assert_int_equal(rc, -EINVAL);
         pair_settle(&p);
@@ -390,7 +391,8 @@ static void bad_arguments_are_refused(void **state)
     assert_int_equal(pair_ops->put(p->a.ep, iov, max + 1, dst, 1, "m", 1, &op.op), -EINVAL);
     assert_int_equal(pair_ops->put(p->a.ep, iov, 1, dst, max + 1, "m", 1, &op.op), -EINVAL);
     assert_int_equal(pair_ops->put(p->a.ep, iov, 1, dst, 0, "m", 1, &op.op), -EINVAL);
-    assert_int_equal(pair_ops->put(p->a.ep, iov, 1, dst, 1, long_message, 65537, &op.op), -EMSGSIZE);
+    assert_int_equal(pair_ops->put(p->a.ep, iov, 1, dst, 1, long_message, 65537, &op.op),
+                     -EMSGSIZE);
     dst[0].len = 15;
     assert_int_equal(pair_ops->put(p->a.ep, iov, 1, dst, 1, "m", 1, &op.op), -EINVAL);
     dst[0].len = 17;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define WRITE ROS2_REGION_REMOTE_WRITE
-#define READ ROS2_REGION_REMOTE_READ
+#define READ  ROS2_REGION_REMOTE_READ
 
 static void bad_arguments_are_refused(void **state)
 {
@@ -18,7 +18,7 @@ static void bad_arguments_are_refused(void **state)
     struct ros2_region *region = NULL;
     struct ros2_domain *d = p->b.domain;
 
-#define REGISTER(addr, len, rights, kind)                                                          \
+#define REGISTER(addr, len, rights, kind) \
     pair_ops->region_register(d, addr, len, rights, kind, &region)
     assert_int_equal(REGISTER(byte, 0, READ, ROS2_MEMORY_HOST), -EINVAL);
     assert_int_equal(REGISTER(NULL, 16, READ, ROS2_MEMORY_HOST), -EINVAL);
@@ -132,7 +132,8 @@ static void tokens_are_never_used_again(void **state)
         if (i >= 3)
             assert_int_equal(pair_ops->region_deregister(*r), 0);
         assert_int_equal(
-            pair_ops->region_register(p->b.domain, byte, sizeof byte, READ, ROS2_MEMORY_HOST, r), 0);
+            pair_ops->region_register(p->b.domain, byte, sizeof byte, READ, ROS2_MEMORY_HOST, r),
+            0);
         token[i] = pair_ops->region_token(*r);
     }
     for (int i = 0; i < 3; i++)
@@ -304,7 +305,8 @@ static void an_answer_that_has_not_begun_becomes_a_refusal(void **state)
     for (int i = 0; i < 3; i++)
         pair_ops->progress(p->a.domain);
     for (int i = 0; i < 3; i++)
-        pair_ops->progress(p->b.domain); /* the first answer fills the pipe, the second waits behind it */
+        pair_ops->progress(
+            p->b.domain); /* the first answer fills the pipe, the second waits behind it */
     assert_int_equal(pair_ops->region_deregister(small_region.region), 0);
     small_region.region = NULL;
     memset(small_region.bytes, PAIR_FILL, 100);

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conformance: the life of listeners and endpoints while nothing goes wrong but numbers. See also
+ * transport_ends.c for how connections end. */
+#include "config.h"
+
+#include "tests/conformance/transport_pair.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+/* -- addresses -- */
+
+static void addresses_that_are_none_are_refused(void **state)
+{
+    static const char *const address[] = {
+        "",
+        ":",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:70000",
+        "127.0.0.1:-1",
+        "localhost:1",
+        "[::1]",
+        "[::1:1",
+        "::1:1",
+        "127.0.0.1:1x",
+        "[127.0.0.1]:1",
+        "[::1%]:1",
+        "127.1:1",
+        "[]:1",
+        "[:1",
+        "127.0.0.1: 1",
+        "[::1%nosuchinterface]:1",
+    };
+    struct pair *p = *state;
+
+    for (size_t i = 0; i < sizeof address / sizeof address[0]; i++) {
+        struct ros2_listener *listener = NULL;
+        struct ros2_ep *ep = NULL;
+        assert_int_equal(pair_ops->listen(p->b.domain, address[i], (ros2_accept_fn *)(uintptr_t)1,
+                                          NULL, &listener),
+                         -EINVAL);
+        assert_int_equal(pair_ops->connect(p->a.domain, address[i], &pair_handler, NULL, &ep),
+                         -EINVAL);
+        assert_null(listener);
+        assert_null(ep);
+    }
+}
+
+static void an_address_in_use_is_refused(void **state)
+{
+    struct pair *p = *state;
+    struct ros2_listener *listener = NULL;
+
+    assert_int_equal(
+        pair_ops->listen(p->b.domain, p->address, (ros2_accept_fn *)(uintptr_t)1, NULL, &listener),
+        -EADDRINUSE);
+    assert_null(listener);
+}
+
+static void both_ends_know_their_peer(void **state)
+{
+    struct pair *p = *state;
+    char text[128];
+
+    assert_int_equal(pair_ops->ep_peer(p->a.ep, text, sizeof text), 0);
+    assert_string_equal(text, p->address);
+    assert_int_equal(pair_ops->ep_peer(p->b.ep, text, sizeof text), 0);
+    assert_memory_equal(text, "127.0.0.1:", 10);
+    assert_int_equal(pair_ops->ep_peer(p->a.ep, text, 5), -ENOSPC);
+    assert_int_equal(pair_ops->listener_address(p->listener, text, 5), -ENOSPC);
+    assert_int_equal(pair_ops->listener_address(p->listener, text, strlen(p->address)), -ENOSPC);
+    assert_int_equal(pair_ops->listener_address(p->listener, text, strlen(p->address) + 1), 0);
+}
+
+/* -- many -- */
+
+struct crowd {
+    struct pair_side *server;
+    int accepted, max;
+};
+
+static void accept_one(void *arg, struct ros2_listener *listener, struct ros2_ep *ep)
+{
+    struct crowd *crowd = arg;
+
+    (void)listener;
+    assert_true(crowd->accepted < crowd->max);
+    struct pair_side *side = &crowd->server[crowd->accepted++];
+    side->ep = ep;
+    pair_ops->ep_set_handler(ep, &pair_handler, side);
+}
+
+static void reply_ten(struct pair_side *side, const uint8_t *msg, size_t len)
+{
+    const struct iovec iov = {(void *)(uintptr_t)msg, len};
+
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(pair_ops->send(side->ep, &iov, 1, NULL), 0);
+}
+
+static void ipv6_works_where_the_host_has_it(void **state)
+{
+    struct pair *p = *state;
+    struct pair_side server = {.domain = p->b.domain}, client = {.domain = p->a.domain};
+    struct crowd crowd = {&server, 0, 1};
+    struct ros2_listener *listener;
+    char address[128];
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    const struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&any, sizeof any) < 0) {
+        if (fd >= 0)
+            close(fd);
+        skip();
+    }
+    close(fd);
+    assert_int_equal(pair_ops->listen(p->b.domain, "[::1]:0", accept_one, &crowd, &listener), 0);
+    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
+    assert_memory_equal(address, "[::1]:", 6);
+    assert_int_equal(pair_ops->connect(client.domain, address, &pair_handler, &client, &client.ep),
+                     0);
+    pair_until(p, client.connected && crowd.accepted);
+    pair_send(p, &client, "six", 3);
+    pair_until(p, server.messages == 1);
+    pair_ops->ep_abort(client.ep);
+    pair_ops->ep_abort(server.ep);
+    pair_ops->listener_close(listener);
+}
+
+static void hundreds_of_endpoints_each_get_their_own(void **state)
+{
+    enum { COUNT = 300, ROUNDS = 5 };
+    struct pair *p = *state;
+    struct pair_side *client = calloc(COUNT, sizeof *client),
+                     *server = calloc(COUNT, sizeof *server);
+    struct crowd crowd = {server, 0, COUNT};
+    struct ros2_listener *listener;
+    char address[128];
+    int connected = 0;
+
+    assert_true(client && server);
+    assert_int_equal(pair_ops->listen(p->b.domain, "127.0.0.1:0", accept_one, &crowd, &listener),
+                     0);
+    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
+    for (int i = 0; i < COUNT; i++) {
+        client[i].domain = p->a.domain;
+        assert_int_equal(
+            pair_ops->connect(p->a.domain, address, &pair_handler, &client[i], &client[i].ep), 0);
+    }
+    while (connected < COUNT) {
+        pair_progress(p);
+        connected = 0;
+        for (int i = 0; i < COUNT; i++)
+            connected += client[i].connected;
+    }
+    pair_until(p, crowd.accepted == COUNT);
+    for (int i = 0; i < COUNT; i++)
+        server[i].on_message = reply_ten;
+    for (int round = 1; round <= ROUNDS; round++) {
+        for (int i = 0; i < COUNT; i++)
+            pair_send(p, &client[i], &i, sizeof i);
+        for (int i = 0; i < COUNT; i++) {
+            pair_until(p, client[i].messages == 10u * (unsigned)round);
+            assert_memory_equal(client[i].last, &i, sizeof i);
+        }
+    }
+    /* Half of them end; the others go on. */
+    for (int i = 0; i < COUNT; i += 2) {
+        if (i % 4)
+            pair_ops->ep_close(client[i].ep);
+        else
+            pair_ops->ep_abort(client[i].ep);
+    }
+    int closed = 0;
+    while (closed < COUNT / 2) {
+        pair_progress(p);
+        closed = 0;
+        for (int i = 0; i < COUNT; i++)
+            closed += server[i].closed;
+    }
+    for (int i = 1; i < COUNT; i += 2)
+        pair_send(p, &client[i], &i, sizeof i);
+    for (int i = 1; i < COUNT; i += 2)
+        pair_until(p, client[i].messages == 10 * (ROUNDS + 1));
+    for (int i = 0; i < COUNT; i++) {
+        if (i % 2)
+            pair_ops->ep_abort(client[i].ep);
+        pair_ops->ep_abort(server[i].ep);
+    }
+    pair_ops->listener_close(listener);
+    free(client);
+    free(server);
+}
+
+/* One endpoint that always has something must not starve the others. */
+static void a_flood_on_one_endpoint_does_not_starve_another(void **state)
+{
+    struct pair *p = *state;
+    struct pair_side server[8] = {{0}}, client[8] = {{0}};
+    struct crowd crowd = {server, 0, 8};
+    struct ros2_listener *listener;
+    char address[128];
+    uint8_t bytes[4096] = {0};
+    const struct iovec iov = {bytes, sizeof bytes};
+
+    assert_int_equal(pair_ops->listen(p->b.domain, "127.0.0.1:0", accept_one, &crowd, &listener),
+                     0);
+    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
+    for (int i = 0; i < 8; i++) {
+        client[i].domain = p->a.domain;
+        assert_int_equal(
+            pair_ops->connect(p->a.domain, address, &pair_handler, &client[i], &client[i].ep), 0);
+        pair_until(p, client[i].connected && crowd.accepted == i + 1);
+    }
+    for (uint64_t quiet = 1; quiet <= 50; quiet++) {
+        for (int i = 0; i < 8; i++)
+            while (pair_ops->send(client[0].ep, &iov, 1, NULL) == 0)
+                ;
+        pair_send(p, &client[5], "q", 1);
+        /* One turn of each side may not be enough, a handful is; the flood goes on meanwhile. */
+        for (int turn = 0; turn < 8 && server[5].messages < quiet; turn++) {
+            while (pair_ops->send(client[0].ep, &iov, 1, NULL) == 0)
+                ;
+            pair_progress(p);
+        }
+        assert_int_equal(server[5].messages, quiet);
+    }
+    for (int i = 0; i < 8; i++) {
+        pair_ops->ep_abort(client[i].ep);
+        pair_ops->ep_abort(server[i].ep);
+    }
+    pair_ops->listener_close(listener);
+}
+
+/* -- listeners -- */
+
+static void a_paused_listener_accepts_later(void **state)
+{
+    struct pair *p = *state;
+    struct pair_side server = {0}, client = {.domain = p->a.domain};
+    struct crowd crowd = {&server, 0, 1};
+    struct ros2_listener *listener;
+    char address[128];
+
+    assert_int_equal(pair_ops->listen(p->b.domain, "127.0.0.1:0", accept_one, &crowd, &listener),
+                     0);
+    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
+    pair_ops->listener_pause(listener, 1);
+    assert_int_equal(pair_ops->connect(p->a.domain, address, &pair_handler, &client, &client.ep),
+                     0);
+    pair_settle(p);
+    assert_int_equal(crowd.accepted, 0);
+    assert_int_equal(client.closed, 0);
+    if (!(pair_ops->flags & ROS2_TRANSPORT_POLL_ONLY)) {
+        /* Nor does it keep its owner awake. */
+        assert_int_equal(pair_ops->domain_arm(p->b.domain), 0);
+        struct pollfd fd = {.fd = pair_ops->domain_fd(p->b.domain), .events = POLLIN};
+        assert_int_equal(poll(&fd, 1, 0), 0);
+    }
+    pair_ops->listener_pause(listener, 0);
+    pair_until(p, crowd.accepted == 1 && client.connected);
+    pair_ops->ep_abort(client.ep);
+    pair_ops->ep_abort(server.ep);
+    pair_ops->listener_close(listener);
+}
+
+static void accept_and_forget(void *arg, struct ros2_listener *listener, struct ros2_ep *ep)
+{
+    int *count = arg;
+
+    (void)listener;
+    if (++*count % 2)
+        pair_ops->ep_abort(ep); /* else no handler is set, which is the same */
+}
+
+static void an_endpoint_that_nobody_wants_is_closed(void **state)
+{
+    struct pair *p = *state;
+    struct ros2_listener *listener;
+    char address[128];
+    int count = 0;
+
+    assert_int_equal(
+        pair_ops->listen(p->b.domain, "127.0.0.1:0", accept_and_forget, &count, &listener), 0);
+    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
+    for (int i = 0; i < 4; i++) {
+        struct pair_side client = {.domain = p->a.domain};
+        assert_int_equal(
+            pair_ops->connect(p->a.domain, address, &pair_handler, &client, &client.ep), 0);
+        pair_until(p, client.closed);
+        pair_ops->ep_abort(client.ep);
+    }
+    assert_int_equal(count, 4);
+    pair_ops->listener_close(listener);
+}
+
+static void accept_and_close_listener(void *arg, struct ros2_listener *listener, struct ros2_ep *ep)
+{
+    struct pair_side *side = arg;
+
+    side->ep = ep;
+    pair_ops->ep_set_handler(ep, &pair_handler, side);
+    pair_ops->listener_close(listener);
+}
+
+static void a_listener_may_close_in_its_own_callback(void **state)
+{
+    struct pair *p = *state;
+    struct pair_side server = {0}, client = {.domain = p->a.domain};
+    struct ros2_listener *listener;
+    char address[128];
+
+    assert_int_equal(
+        pair_ops->listen(p->b.domain, "127.0.0.1:0", accept_and_close_listener, &server, &listener),
+        0);
+    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
+    assert_int_equal(pair_ops->connect(p->a.domain, address, &pair_handler, &client, &client.ep),
+                     0);
+    pair_until(p, client.connected && server.ep);
+    pair_send(p, &client, "x", 1);
+    pair_until(p, server.messages == 1);
+    pair_ops->ep_abort(client.ep);
+    pair_ops->ep_abort(server.ep);
+}
+
+/* -- nothing is lost in the long run -- */
+
+static void one_cycle(struct pair *p, struct ros2_listener *listener, struct crowd *crowd, int how)
+{
+    struct pair_side client = {.domain = p->a.domain};
+    char address[128];
+
+    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
+    memset(crowd->server, 0, sizeof *crowd->server);
+    crowd->accepted = 0;
+    assert_int_equal(pair_ops->connect(p->a.domain, address, &pair_handler, &client, &client.ep),
+                     0);
+    if (how % 5 == 4) { /* before it is connected */
+        pair_ops->ep_abort(client.ep);
+        for (int i = 0; i < 64; i++)
+            pair_progress(p);
+        if (crowd->accepted)
+            pair_ops->ep_abort(crowd->server->ep);
+        return;
+    }
+    pair_until(p, client.connected && crowd->accepted);
+    pair_send(p, &client, "hello", 5);
+    pair_until(p, crowd->server->messages == 1);
+    if (how % 2)
+        pair_ops->ep_close(client.ep);
+    else
+        pair_ops->ep_abort(client.ep);
+    pair_until(p, crowd->server->closed);
+    if (how % 3)
+        pair_ops->ep_close(crowd->server->ep);
+    else
+        pair_ops->ep_abort(crowd->server->ep);
+}
+
+static void a_thousand_cycles_leak_nothing(void **state)
+{
+    struct pair *p = *state;
+    struct pair_side server;
+    struct crowd crowd = {&server, 0, 1};
+    struct ros2_listener *listener;
+
+    assert_int_equal(pair_ops->listen(p->b.domain, "127.0.0.1:0", accept_one, &crowd, &listener),
+                     0);
+    for (int i = 0; i < 50; i++)
+        one_cycle(p, listener, &crowd, i);
+    pair_settle(p);
+    const int fds = pair_open_fds();
+    const size_t memory = mallinfo2().uordblks;
+    for (int i = 0; i < 1000; i++)
+        one_cycle(p, listener, &crowd, i);
+    pair_until(p, pair_open_fds() <= fds);
+    pair_settle(p);
+    /* The sanitizers' malloc counts nothing here: they find leaks in their own way. */
+    assert_true(mallinfo2().uordblks <= memory + 4096);
+    pair_ops->listener_close(listener);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(addresses_that_are_none_are_refused),
+        CASE(an_address_in_use_is_refused),
+        CASE(both_ends_know_their_peer),
+        CASE(ipv6_works_where_the_host_has_it),
+        CASE(hundreds_of_endpoints_each_get_their_own),
+        CASE(a_flood_on_one_endpoint_does_not_starve_another),
+        CASE(a_paused_listener_accepts_later),
+        CASE(an_endpoint_that_nobody_wants_is_closed),
+        CASE(a_listener_may_close_in_its_own_callback),
+        CASE(a_thousand_cycles_leak_nothing),
+    };
+
+    return cmocka_run_group_tests_name("transport_endpoints", tests, pair_group_setup, NULL);
+}

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conformance: how connections end. Whatever the way, each op completes once, the user hears of it at most once, and
+ * afterwards nothing is written to memory of an op or a region. */
+#include "config.h"
+
+#include "tests/conformance/transport_pair.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WRITE ROS2_REGION_REMOTE_WRITE
+#define READ  ROS2_REGION_REMOTE_READ
+
+/* -- orderly -- */
+
+static void connecting_where_nobody_listens_is_told(void **state)
+{
+    struct pair *p = *state;
+    struct pair_side client = {.domain = p->a.domain};
+
+    pair_ops->listener_close(p->listener);
+    assert_int_equal(pair_ops->connect(p->a.domain, p->address, &pair_handler, &client, &client.ep),
+                     0);
+    pair_until(p, client.closed);
+    assert_int_equal(client.closed_err, -ECONNREFUSED);
+    assert_int_equal(client.connected, 0);
+    pair_ops->ep_close(client.ep);
+}
+
+static void close_delivers_what_was_sent_before(void **state)
+{
+    struct pair *p = *state;
+
+    for (uint64_t i = 0; i < 500; i++)
+        pair_send(p, &p->a, &i, sizeof i);
+    pair_ops->ep_close(p->a.ep);
+    p->a.ep = NULL;
+    pair_until(p, p->b.closed);
+    assert_int_equal(p->b.messages, 500);
+    assert_int_equal(p->b.closed_err, -EPIPE);
+    assert_int_equal(p->a.closed, 0); /* who closes hears nothing */
+}
+
+/* The peer has not read yet, and more is queued than the pipe between takes: copied messages still arrive. */
+static void close_delivers_copied_messages_that_wait(void **state)
+{
+    struct pair *p = *state;
+    uint8_t bytes[4096] = {0};
+    const struct iovec iov = {bytes, sizeof bytes};
+    uint64_t count = 0;
+
+    for (int idle = 0; idle < 100; idle++) {
+        while (pair_ops->send(p->a.ep, &iov, 1, NULL) == 0) {
+            count++;
+            idle = 0;
+        }
+        pair_ops->progress(p->a.domain);
+    }
+    pair_ops->ep_close(p->a.ep);
+    p->a.ep = NULL;
+    pair_until(p, p->b.closed);
+    assert_int_equal(p->b.messages, count);
+    assert_int_equal(p->b.closed_err, -EPIPE);
+}
+
+/* Bytes that nobody will read must not take back those that were sent last. */
+static void the_last_word_arrives_although_the_peer_still_talks(void **state)
+{
+    struct pair *p = *state;
+
+    for (int i = 0; i < 50; i++)
+        pair_send(p, &p->a, "unread", 6);
+    pair_ops->flush(p->a.ep);
+    pair_send(p, &p->b, "go away", 7);
+    pair_ops->ep_close(p->b.ep);
+    p->b.ep = NULL;
+    pair_send(p, &p->a, "more", 4);
+    pair_until(p, p->a.closed);
+    assert_int_equal(p->a.messages, 1);
+    assert_memory_equal(p->a.last, "go away", 7);
+}
+
+static void close_completes_each_op(void **state)
+{
+    enum { LEN = 4 << 20, OPS = 16 };
+    struct pair *p = *state;
+    uint8_t *src = calloc(1, LEN);
+    struct pair_region r;
+    struct pair_op op[OPS];
+    int sent = 0;
+
+    assert_non_null(src);
+    pair_region_open(&r, &p->b, &p->a, LEN, WRITE);
+    for (int i = 0; i < OPS; i++)
+        pair_put(&p->a, src, LEN, pair_remote(&r, 0, LEN), "m", 1, &op[i]);
+    pair_ops->ep_close(p->a.ep);
+    p->a.ep = NULL;
+    memset(src, 0xee, LEN); /* ours again */
+    for (int i = 0; i < OPS; i++) {
+        assert_int_equal(op[i].calls, 1);
+        assert_true(op[i].status == 0 || op[i].status == -ECANCELED);
+        sent += op[i].status == 0;
+    }
+    assert_true(sent < OPS);
+    pair_until(p, p->b.closed);
+    assert_int_equal(p->b.messages, sent);
+    for (size_t i = 0; i < LEN; i++)
+        assert_int_not_equal(r.bytes[i], 0xee);
+    pair_region_close(&r);
+    free(src);
+}
+
+static void transfers_are_refused_before_and_after_a_connection(void **state)
+{
+    struct pair *p = *state;
+    struct pair_side client = {.domain = p->a.domain};
+    const struct iovec iov = {(void *)(uintptr_t) "x", 1};
+    struct pair_op op;
+
+    pair_op_init(&op);
+    assert_int_equal(pair_ops->connect(p->a.domain, p->address, &pair_handler, &client, &client.ep),
+                     0);
+    assert_int_equal(pair_ops->send(client.ep, &iov, 1, NULL), -ENOTCONN);
+    assert_int_equal(pair_ops->put(client.ep, NULL, 0, NULL, 0, "m", 1, &op.op), -ENOTCONN);
+    assert_int_equal(pair_ops->get(client.ep, NULL, 0, NULL, 0, &op.op), -ENOTCONN);
+    pair_ops->ep_abort(client.ep);
+    pair_ops->ep_abort(p->b.ep);
+    p->b.ep = NULL;
+    pair_until(p, p->a.closed);
+    assert_int_equal(pair_ops->send(p->a.ep, &iov, 1, &op.op), -ENOTCONN);
+    assert_int_equal(pair_ops->put(p->a.ep, NULL, 0, NULL, 0, "m", 1, &op.op), -ENOTCONN);
+    assert_int_equal(pair_ops->get(p->a.ep, NULL, 0, NULL, 0, &op.op), -ENOTCONN);
+    pair_ops->flush(p->a.ep);
+    assert_int_equal(op.calls, 0);
+    pair_ops->listener_close(p->listener); /* the aborted one may still be in its queue */
+}
+
+/* -- abort in the middle -- */
+
+enum { BIG = 24 << 20 };
+
+struct middle {
+    struct pair_region r;
+    uint8_t *local;
+    struct pair_op op, queued, message;
+};
+
+/* A put (or get) from side a, half done, and more behind it. */
+static void middle_open(struct pair *p, struct middle *m, bool get)
+{
+    const struct iovec iov = {(void *)(uintptr_t) "x", 1};
+
+    m->local = malloc(BIG);
+    assert_non_null(m->local);
+    memset(m->local, 0xbb, BIG);
+    pair_region_open(&m->r, &p->b, &p->a, BIG, READ | WRITE);
+    if (get) {
+        pair_get(&p->a, m->local, BIG, pair_remote(&m->r, 0, BIG), &m->op);
+        pair_get(&p->a, m->local, 8, pair_remote(&m->r, 0, 8), &m->queued);
+        pair_until(p, m->local[10000] == PAIR_FILL);
+    } else {
+        pair_put(&p->a, m->local, BIG, pair_remote(&m->r, 0, BIG), "m", 1, &m->op);
+        pair_put(&p->a, m->local, BIG, pair_remote(&m->r, 0, BIG), "m", 1, &m->queued);
+        pair_until(p, m->r.bytes[10000] == 0xbb);
+    }
+    pair_op_init(&m->message);
+    assert_int_equal(pair_ops->send(p->a.ep, &iov, 1, &m->message.op), 0);
+    assert_int_equal(m->op.calls, 0);
+}
+
+static void middle_close(struct middle *m)
+{
+    assert_int_equal(m->op.calls, 1);
+    assert_int_equal(m->queued.calls, 1);
+    assert_int_equal(m->message.calls, 1);
+    pair_region_close(&m->r);
+    free(m->local);
+}
+
+static void abort_by_the_sender(struct pair *p, bool get)
+{
+    struct middle m;
+    uint8_t *copy = malloc(BIG);
+
+    assert_non_null(copy);
+    middle_open(p, &m, get);
+    pair_ops->ep_abort(p->a.ep);
+    p->a.ep = NULL;
+    assert_int_equal(m.op.status, -ECANCELED);
+    assert_int_equal(m.queued.status, -ECANCELED);
+    memcpy(copy, m.local, BIG);
+    pair_until(p, p->b.closed);
+    pair_settle(p);
+    assert_memory_equal(m.local, copy, BIG); /* nothing has been written since */
+    assert_true(p->b.closed_err == -ECONNRESET || p->b.closed_err == -EPIPE);
+    assert_int_equal(p->b.messages, 0);
+    assert_int_equal(p->a.closed, 0);
+    middle_close(&m);
+    free(copy);
+}
+
+static void abort_by_the_target(struct pair *p, bool get)
+{
+    struct middle m;
+    uint8_t *copy = malloc(BIG);
+
+    assert_non_null(copy);
+    middle_open(p, &m, get);
+    pair_ops->ep_abort(p->b.ep);
+    p->b.ep = NULL;
+    memcpy(copy, m.r.bytes, BIG);
+    pair_until(p, p->a.closed);
+    assert_int_equal(m.op.calls, 1); /* before closed() */
+    assert_true(m.op.status == -ECONNRESET || m.op.status == -EPIPE);
+    assert_memory_equal(m.r.bytes, copy, BIG);
+    middle_close(&m);
+    free(copy);
+}
+
+static void abort_in_the_middle_of_a_put_by_its_sender(void **state)
+{
+    abort_by_the_sender(*state, false);
+}
+static void abort_in_the_middle_of_a_put_by_its_target(void **state)
+{
+    abort_by_the_target(*state, false);
+}
+static void abort_in_the_middle_of_a_get_by_its_asker(void **state)
+{
+    abort_by_the_sender(*state, true);
+}
+static void abort_in_the_middle_of_a_get_by_its_target(void **state)
+{
+    abort_by_the_target(*state, true);
+}
+
+static void domain_close_ends_all_that_is_left(void **state)
+{
+    struct pair p;
+    struct middle m;
+
+    (void)state;
+    pair_open(&p, NULL);
+    middle_open(&p, &m, false);
+    pair_ops->domain_close(p.a.domain);
+    middle_close(&m);
+    assert_int_equal(m.op.status, -ECANCELED);
+    assert_int_equal(p.a.closed, 0);
+    side_until(&p.b, p.b.closed);
+    pair_ops->domain_close(p.b.domain); /* with a dead endpoint and a listener in it */
+}
+
+/* -- ends from callbacks -- */
+
+static void abort_self(struct pair_side *side, const uint8_t *msg, size_t len)
+{
+    uint8_t first = msg[0];
+
+    pair_ops->ep_abort(side->ep);
+    side->ep = NULL;
+    assert_int_equal(msg[len - 1], first); /* msg is whole until return */
+}
+
+static void close_self(struct pair_side *side, const uint8_t *msg, size_t len)
+{
+    const struct iovec iov = {(void *)(uintptr_t)msg, len};
+
+    assert_int_equal(pair_ops->send(side->ep, &iov, 1, NULL), 0);
+    pair_ops->ep_close(side->ep);
+    side->ep = NULL;
+    assert_int_equal(msg[0], msg[len - 1]);
+}
+
+static void abort_on_closed(struct pair_side *side)
+{
+    pair_ops->ep_abort(side->ep);
+    side->ep = NULL;
+}
+
+static void a_handler_may_abort_its_own_endpoint(void **state)
+{
+    struct pair *p = *state;
+
+    p->b.on_message = abort_self;
+    p->a.on_closed = abort_on_closed;
+    for (int i = 0; i < 100; i++)
+        pair_send(p, &p->a, "one two o", 9);
+    pair_until(p, p->a.closed);
+    assert_int_equal(p->b.messages, 1); /* none after its end */
+    assert_int_equal(p->b.closed, 0);
+}
+
+static void a_handler_may_close_its_own_endpoint(void **state)
+{
+    struct pair *p = *state;
+
+    p->b.on_message = close_self;
+    p->a.on_closed = abort_on_closed;
+    pair_send(p, &p->a, "bye b", 5);
+    pair_until(p, p->a.closed);
+    assert_int_equal(p->a.messages, 1);
+    assert_int_equal(p->b.closed, 0);
+}
+
+struct chain {
+    struct ros2_op op;
+    struct pair *pair;
+    int calls, status;
+};
+
+static void abort_from_done(struct ros2_op *op, int status)
+{
+    struct chain *c = (struct chain *)(void *)op;
+
+    c->calls++;
+    c->status = status;
+    if (c->pair->a.ep) {
+        struct ros2_ep *ep = c->pair->a.ep;
+        c->pair->a.ep = NULL;
+        pair_ops->ep_abort(ep);
+    }
+}
+
+static void done_may_abort_the_endpoint_of_its_op(void **state)
+{
+    struct pair *p = *state;
+    struct chain chain[20];
+    const struct iovec iov = {(void *)(uintptr_t) "x", 1};
+
+    memset(chain, 0, sizeof chain);
+    for (int i = 0; i < 20; i++) {
+        chain[i].op.done = abort_from_done;
+        chain[i].pair = p;
+        assert_int_equal(pair_ops->send(p->a.ep, &iov, 1, &chain[i].op), 0);
+    }
+    side_until(&p->a, chain[0].calls);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(chain[i].calls, 1);
+    assert_null(p->a.ep);
+    pair_until(p, p->b.closed);
+}
+
+/* -- the peer's process -- */
+
+static void child_connects_and_waits(const char *address)
+{
+    struct pair_side side = {.domain = pair_domain(0, 0)};
+
+    if (pair_ops->connect(side.domain, address, &pair_handler, &side, &side.ep) < 0)
+        _exit(1);
+    while (!side.connected)
+        pair_ops->progress(side.domain);
+    const struct iovec iov = {(void *)(uintptr_t) "hello", 5};
+    if (pair_ops->send(side.ep, &iov, 1, NULL) < 0)
+        _exit(1);
+    for (;;)
+        pair_ops->progress(side.domain);
+}
+
+struct acceptor {
+    struct pair_side side;
+    struct ros2_listener *listener;
+    char address[128];
+};
+
+static void accept_side(void *arg, struct ros2_listener *listener, struct ros2_ep *ep)
+{
+    struct pair_side *side = arg;
+
+    (void)listener;
+    side->ep = ep;
+    pair_ops->ep_set_handler(ep, &pair_handler, side);
+}
+
+static void acceptor_open(struct acceptor *a)
+{
+    memset(a, 0, sizeof *a);
+    a->side.domain = pair_domain(0, 0);
+    assert_int_equal(
+        pair_ops->listen(a->side.domain, "127.0.0.1:0", accept_side, &a->side, &a->listener), 0);
+    assert_int_equal(pair_ops->listener_address(a->listener, a->address, sizeof a->address), 0);
+}
+
+static void the_death_of_the_peers_process_is_told(void **state)
+{
+    struct acceptor a;
+    int status;
+
+    (void)state;
+    acceptor_open(&a);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        child_connects_and_waits(a.address);
+    side_until(&a.side, a.side.messages == 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    side_until(&a.side, a.side.closed);
+    assert_true(a.side.closed_err == -ECONNRESET || a.side.closed_err == -EPIPE);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    pair_ops->domain_close(a.side.domain);
+}
+
+/* A forked child drops what it inherited; the parent's connection goes on, also with what it sleeps on. */
+static void a_forked_childs_domain_close_leaves_the_parent_alone(void **state)
+{
+    struct pair *p = *state;
+    int status;
+
+    pair_settle(p);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        pair_ops->domain_close(p->a.domain);
+        pair_ops->domain_close(p->b.domain);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    for (uint64_t i = 1; i <= 10; i++) {
+        if (!(pair_ops->flags & ROS2_TRANSPORT_POLL_ONLY))
+            assert_int_equal(pair_ops->domain_arm(p->b.domain), 0);
+        pair_send(p, &p->a, "x", 1);
+        pair_ops->flush(p->a.ep);
+        if (!(pair_ops->flags & ROS2_TRANSPORT_POLL_ONLY)) {
+            struct pollfd fd = {.fd = pair_ops->domain_fd(p->b.domain), .events = POLLIN};
+            assert_int_equal(poll(&fd, 1, 10000), 1);
+        }
+        pair_until(p, p->b.messages == i);
+    }
+    assert_int_equal(p->a.closed + p->b.closed, 0);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(connecting_where_nobody_listens_is_told),
+        CASE(close_delivers_what_was_sent_before),
+        CASE(close_delivers_copied_messages_that_wait),
+        CASE(the_last_word_arrives_although_the_peer_still_talks),
+        CASE(close_completes_each_op),
+        CASE(transfers_are_refused_before_and_after_a_connection),
+        CASE(abort_in_the_middle_of_a_put_by_its_sender),
+        CASE(abort_in_the_middle_of_a_put_by_its_target),
+        CASE(abort_in_the_middle_of_a_get_by_its_asker),
+        CASE(abort_in_the_middle_of_a_get_by_its_target),
+        cmocka_unit_test(domain_close_ends_all_that_is_left),
+        CASE(a_handler_may_abort_its_own_endpoint),
+        CASE(a_handler_may_close_its_own_endpoint),
+        CASE(done_may_abort_the_endpoint_of_its_op),
+        cmocka_unit_test(the_death_of_the_peers_process_is_told),
+        CASE(a_forked_childs_domain_close_leaves_the_parent_alone),
+    };
+
+    return cmocka_run_group_tests_name("transport_ends", tests, pair_group_setup, NULL);
+}
