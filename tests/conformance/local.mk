@@ -13,3 +13,28 @@ TESTS += $(conformance_programs)
 endif
 TESTS += $(conformance_scripts)
 EXTRA_DIST += $(conformance_scripts)
+
+# The engine suite is one program; each script runs it on one engine, configuration and stack of layers.
+engine_scripts = \
+	tests/conformance/engine_posix_auto.sh \
+	tests/conformance/engine_posix_nowait.sh \
+	tests/conformance/engine_posix_uring.sh \
+	tests/conformance/engine_posix_threads.sh \
+	tests/conformance/engine_forward.sh \
+	tests/conformance/engine_fault_idle.sh
+tests_conformance_engine_suite_SOURCES = \
+	tests/conformance/engine_append.c \
+	tests/conformance/engine_confinement.c \
+	tests/conformance/engine_data.c \
+	tests/conformance/engine_inflight.c \
+	tests/conformance/engine_namespace.c \
+	tests/conformance/engine_readdir.c \
+	tests/conformance/engine_suite.c \
+	tests/conformance/engine_world.c
+tests_conformance_engine_suite_LDADD = $(test_base)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/conformance/engine_suite
+TESTS += $(engine_scripts)
+endif
+EXTRA_DIST += $(engine_scripts)
