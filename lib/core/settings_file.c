@@ -54,6 +54,27 @@ static void on_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
         snprintf(report->cause, sizeof(report->cause), "%s", text);
 }
 
+/* libcyaml gives the place of what was before an unknown key; the file is flat, so the key's own line is easily found. */
+static void find_unknown_key(const char *path, struct report *report)
+{
+    static const char unexpected[] = "Unexpected key: ";
+    if (strncmp(report->cause, unexpected, strlen(unexpected)) != 0)
+        return;
+    const char *key = report->cause + strlen(unexpected);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return;
+    char line[512];
+    for (unsigned number = 1; fgets(line, sizeof(line), file); number++) {
+        const char *at = line + strspn(line, " \t\"'");
+        if (strncmp(at, key, strlen(key)) == 0 && strchr(":\"' ", at[strlen(key)])) {
+            snprintf(report->where, sizeof(report->where), "(line: %u)", number);
+            break;
+        }
+    }
+    fclose(file);
+}
+
 int ros2i_settings_file_load(const char *path, struct ros2i_settings_file **file_p)
 {
     if (access(path, R_OK) != 0) {
@@ -70,6 +91,8 @@ int ros2i_settings_file_load(const char *path, struct ros2i_settings_file **file
     };
     cyaml_data_t *data = NULL;
     cyaml_err_t err = cyaml_load_file(path, &config, &schema, &data, NULL);
+    if (err != CYAML_OK)
+        find_unknown_key(path, &report);
     if (err != CYAML_OK)
         return ros2i_fail(err == CYAML_ERR_OOM ? ENOMEM : EINVAL, "config file %s %s: %s", path, report.where,
                           report.cause[0] != '\0' ? report.cause : cyaml_strerror(err));

@@ -56,6 +56,20 @@ tests_unit_ros2_engine_sample_la_SOURCES = tests/unit/plugin_sample.c
 tests_unit_ros2_engine_sample_la_CPPFLAGS = $(AM_CPPFLAGS) -DSAMPLE_ENGINE
 tests_unit_ros2_engine_sample_la_LDFLAGS = $(sample_ldflags)
 
+# The client's parts build without lib/control.
+client_units = \
+	tests/unit/channel_test \
+	tests/unit/inflight_test \
+	tests/unit/path_test \
+	tests/unit/settings_test \
+	tests/unit/url_test
+unit_programs += $(client_units)
+tests_unit_channel_test_LDADD = libdata.la $(test_protocol)
+tests_unit_inflight_test_LDADD = libcore.la libdata.la $(test_protocol)
+tests_unit_path_test_LDADD = libcore.la $(test_base)
+tests_unit_settings_test_LDADD = libcore.la $(test_base)
+tests_unit_url_test_LDADD = libcore.la $(test_base)
+
 unit_scripts =
 
 if HAVE_CMOCKA
