@@ -5,9 +5,12 @@ noinst_PROGRAMS += examples/hello
 examples_hello_SOURCES = examples/hello.c
 examples_hello_LDADD = libros2.la
 
-if HAVE_ZLIB
 noinst_PROGRAMS += examples/train
-endif
-examples_train_SOURCES = examples/train.c
-examples_train_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
-examples_train_LDADD = libros2.la $(ZLIB_LIBS) -lm
+examples_train_SOURCES = \
+	examples/train.c \
+	examples/train_checkpoint.c \
+	examples/train_idx.c \
+	examples/train_loader.c \
+	examples/train_model.c
+examples_train_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
+examples_train_LDADD = libros2.la $(CRYPTO_LIBS) -lm

@@ -7,6 +7,7 @@
 #ifndef ROS2_FILE_H
 #define ROS2_FILE_H
 
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>

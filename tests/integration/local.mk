@@ -6,6 +6,9 @@
 integration_programs =
 
 integration_scripts = \
+	tests/integration/ctl_output.py \
+	tests/integration/ctl_tls.py \
+	tests/integration/ctl_transfer.py \
 	tests/integration/hostile_ports.py \
 	tests/integration/readme.sh
 
@@ -14,4 +17,4 @@ check_PROGRAMS += $(integration_programs)
 TESTS += $(integration_programs)
 endif
 TESTS += $(integration_scripts)
-EXTRA_DIST += $(integration_scripts)
+EXTRA_DIST += $(integration_scripts) tests/integration/ctl_harness.py

@@ -210,8 +210,8 @@ static int run_on_named_file(struct options *o)
     if (rc < 0 && rc != -ENOENT)
         return ctl_fail_ros2(bench->ctl);
     if (rc == 0 && bench->write && !o->overwrite)
-        return ctl_error(bench->ctl, "%s: is there already; --overwrite lets %s destroy it", o->file,
-                         bench->workload);
+        return ctl_error(bench->ctl, "%s: is there already; --overwrite lets %s destroy it",
+                         o->file, bench->workload);
     if (rc == 0 && !bench->write) {
         bench->size = (uint64_t)st.st_size;
         if (bench->size < bench->block)
@@ -224,12 +224,17 @@ static int run_on_named_file(struct options *o)
 
 int ctl_bench(struct ctl *ctl, int argc, char **argv)
 {
-    struct options o = {.bench = {.ctl = ctl, .jobs = 1, .duration_ns = 5000000000u, .size = 256 << 20},
-                        .directory = "/"};
+    struct options o = {
+        .bench = {.ctl = ctl, .jobs = 1, .duration_ns = 5000000000u, .size = 256 << 20},
+        .directory = "/"};
     const struct argp argp = {
-        options, parse, "[read|write|randread|randwrite]",
+        options,
+        parse,
+        "[read|write|randread|randwrite]",
         "Measures reads or writes of a test file, one operation at a time in each thread.",
-        CTL_GLOBAL_CHILDREN, 0, 0};
+        CTL_GLOBAL_CHILDREN,
+        0,
+        0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     ctl_stop_catch();

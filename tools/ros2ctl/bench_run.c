@@ -51,7 +51,8 @@ void ctl_bench_fill(void *buf, size_t len, uint64_t seed)
     }
 }
 
-static ssize_t do_block(const struct ctl_bench *bench, struct ros2_file *file, void *buf, uint64_t block)
+static ssize_t do_block(const struct ctl_bench *bench, struct ros2_file *file, void *buf,
+                        uint64_t block)
 {
     uint64_t offset = block * bench->block;
 
@@ -97,7 +98,8 @@ static int prepare(struct job *job, struct ros2_file **file_p, void **buf_p)
         return ctl_fail_memory(bench->ctl);
     }
     ctl_bench_fill(*buf_p, bench->block, job->index);
-    if (ros2_open(bench->ctl->client, bench->path, bench->write ? O_WRONLY : O_RDONLY, 0, file_p) < 0)
+    if (ros2_open(bench->ctl->client, bench->path, bench->write ? O_WRONLY : O_RDONLY, 0, file_p) <
+        0)
         return ctl_fail_ros2(bench->ctl);
     if (do_block(bench, *file_p, *buf_p, 0) < 0)
         return ctl_fail_ros2(bench->ctl);

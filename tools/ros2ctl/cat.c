@@ -53,8 +53,8 @@ static int cat_file(const struct ctl *ctl, const char *path, char *buf)
 int ctl_cat(struct ctl *ctl, int argc, char **argv)
 {
     struct ctl_paths paths = {.ctl = ctl};
-    const struct argp argp = {NULL, parse, "PATH...", "Writes files to standard output.",
-                              CTL_GLOBAL_CHILDREN, 0, 0};
+    const struct argp argp = {
+        NULL, parse, "PATH...", "Writes files to standard output.", CTL_GLOBAL_CHILDREN, 0, 0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &paths);
     int result = ctl_connect(ctl);

@@ -23,13 +23,13 @@ struct ctl {
 
 /* The options that every verb takes as well, in front of it or behind: an argp child of each verb, input struct ctl. */
 extern const struct argp ctl_global_argp;
-#define CTL_GLOBAL_CHILDREN                                                                        \
-    (const struct argp_child[])                                                                    \
-    {                                                                                              \
-        {&ctl_global_argp, 0, "Connection and output:", -1},                                       \
-        {                                                                                          \
-            0                                                                                      \
-        }                                                                                          \
+#define CTL_GLOBAL_CHILDREN                                  \
+    (const struct argp_child[])                              \
+    {                                                        \
+        {&ctl_global_argp, 0, "Connection and output:", -1}, \
+        {                                                    \
+            0                                                \
+        }                                                    \
     }
 
 /* Keys of options without a short form: one range for the whole program. */

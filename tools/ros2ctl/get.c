@@ -187,12 +187,14 @@ static int run(struct get *get)
     bool into = stat(get->dest, &st) == 0 && S_ISDIR(st.st_mode);
     int result = CTL_OK;
 
-    if (!into && (get->source_count > 1 || (ctl_path_ends_in_slash(get->dest) && !transfer->recursive)))
+    if (!into &&
+        (get->source_count > 1 || (ctl_path_ends_in_slash(get->dest) && !transfer->recursive)))
         return ctl_error(transfer->ctl, "%s: is no directory", get->dest);
     for (size_t i = 0; i < get->source_count && !ctl_stop_asked(); i++) {
         const char *source = get->sources[i];
         int code;
-        if (ctl_transfer_add_root(transfer, strdup(source), ctl_target(source, get->dest, into)) < 0)
+        if (ctl_transfer_add_root(transfer, strdup(source), ctl_target(source, get->dest, into)) <
+            0)
             code = ctl_fail_memory(transfer->ctl);
         else
             code = ctl_remote_walk(transfer->ctl, source, transfer->recursive, visit, transfer);
@@ -208,9 +210,13 @@ int ctl_get(struct ctl *ctl, int argc, char **argv)
     const struct argp_child children[] = {
         {&ctl_global_argp, 0, "Connection and output:", 1}, {&ctl_transfer_argp, 0, 0, 0}, {0}};
     const struct argp argp = {
-        NULL, parse, "SOURCE... DEST",
-        "Copies files out of the store. When DEST is a local directory, copies go into it.", children,
-        0, 0};
+        NULL,
+        parse,
+        "SOURCE... DEST",
+        "Copies files out of the store. When DEST is a local directory, copies go into it.",
+        children,
+        0,
+        0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &get);
     ctl_stop_catch();

@@ -179,8 +179,13 @@ static int list_argument(struct ls *ls, const char *path)
 int ctl_ls(struct ctl *ctl, int argc, char **argv)
 {
     struct ls ls = {.paths = {.ctl = ctl}};
-    const struct argp argp = {options, parse, "[PATH...]", "Lists directories; / when none is given.",
-                              CTL_GLOBAL_CHILDREN, 0, 0};
+    const struct argp argp = {options,
+                              parse,
+                              "[PATH...]",
+                              "Lists directories; / when none is given.",
+                              CTL_GLOBAL_CHILDREN,
+                              0,
+                              0};
     char root[] = "/";
     char *root_path[] = {root};
 

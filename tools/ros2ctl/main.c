@@ -140,6 +140,7 @@ struct rest {
 
 static const struct argp_option top_options[] = {
     {"help", '?', 0, 0, "Give this help list", 0},
+    {"usage", CTL_KEY_VERB, 0, OPTION_HIDDEN, 0, 0},
     {"version", 'V', 0, 0, "Print program version", 0},
     {0},
 };
@@ -154,6 +155,7 @@ static error_t parse_top(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = rest->ctl;
         return 0;
     case '?':
+    case CTL_KEY_VERB:
         rest->help = true;
         return 0;
     case 'V':

@@ -19,7 +19,8 @@ struct mkdir {
 };
 
 static const struct argp_option options[] = {
-    {"parents", 'p', 0, 0, "Make the directories above as well; one that is there is no failure", 0},
+    {"parents", 'p', 0, 0, "Make the directories above as well; one that is there is no failure",
+     0},
     {"mode", 'm', "MODE", 0, "Permission bits in octal (default: 755)", 0},
     {0},
 };
@@ -88,8 +89,8 @@ static int make(const struct mkdir *mkdir, char *path)
 int ctl_mkdir(struct ctl *ctl, int argc, char **argv)
 {
     struct mkdir mkdir = {.paths = {.ctl = ctl}, .mode = 0755};
-    const struct argp argp = {options, parse, "PATH...", "Makes directories.", CTL_GLOBAL_CHILDREN, 0,
-                              0};
+    const struct argp argp = {options, parse, "PATH...", "Makes directories.", CTL_GLOBAL_CHILDREN,
+                              0,       0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &mkdir);
     int result = ctl_connect(ctl);

@@ -31,9 +31,13 @@ int ctl_mv(struct ctl *ctl, int argc, char **argv)
 {
     struct ctl_paths paths = {.ctl = ctl};
     const struct argp argp = {
-        NULL, parse, "SOURCE... DEST",
+        NULL,
+        parse,
+        "SOURCE... DEST",
         "Renames files and directories. When DEST is a directory, SOURCE goes into it.",
-        CTL_GLOBAL_CHILDREN, 0, 0};
+        CTL_GLOBAL_CHILDREN,
+        0,
+        0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &paths);
     int result = ctl_connect(ctl);

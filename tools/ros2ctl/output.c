@@ -177,7 +177,7 @@ int ctl_json_print(const struct ctl *ctl, json_t *document)
 {
     if (!document)
         return ctl_fail_memory(ctl);
-    json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     fputc('\n', stdout);
     json_decref(document);
     return CTL_OK;

@@ -52,7 +52,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static void wait_ns(uint64_t ns)
 {
-    struct timespec rest = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    struct timespec rest = {.tv_sec = (time_t)(ns / 1000000000u),
+                            .tv_nsec = (long)(ns % 1000000000u)};
 
     nanosleep(&rest, NULL);
 }
@@ -95,10 +96,10 @@ static int print(const struct ping *ping, const struct result *result)
     double least = (double)result->min_ns / 1e3, most = (double)result->max_ns / 1e3;
 
     if (ping->ctl->json)
-        return ctl_json_print(ping->ctl, json_pack("{s:i, s:i, s:f, s:f, s:f}", "sent",
-                                                   (int)result->sent, "received",
-                                                   (int)result->received, "min_us", least, "avg_us",
-                                                   average, "max_us", most));
+        return ctl_json_print(ping->ctl,
+                              json_pack("{s:i, s:i, s:f, s:f, s:f}", "sent", (int)result->sent,
+                                        "received", (int)result->received, "min_us", least,
+                                        "avg_us", average, "max_us", most));
     printf("%u sent, %u received, min/avg/max %.1f/%.1f/%.1f us\n", result->sent, result->received,
            least, average, most);
     return CTL_OK;
@@ -107,8 +108,9 @@ static int print(const struct ping *ping, const struct result *result)
 int ctl_ping(struct ctl *ctl, int argc, char **argv)
 {
     struct ping ping = {.ctl = ctl, .count = 5, .interval_ns = 1000000000};
-    const struct argp argp = {options, parse, "", "Measures round trips to the daemon's data plane.",
-                              CTL_GLOBAL_CHILDREN, 0, 0};
+    const struct argp argp = {
+        options, parse, "", "Measures round trips to the daemon's data plane.", CTL_GLOBAL_CHILDREN,
+        0,       0};
     struct result result = {0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &ping);

@@ -24,7 +24,8 @@ struct ctl_progress {
 uint64_t ctl_now_ns(void);
 
 /* quiet: no line on a terminal either. */
-void ctl_progress_start(struct ctl_progress *progress, uint64_t total_bytes, size_t total_files, bool quiet);
+void ctl_progress_start(struct ctl_progress *progress, uint64_t total_bytes, size_t total_files,
+                        bool quiet);
 /* Draws the line anew; call it every CTL_PROGRESS_INTERVAL_MS. */
 void ctl_progress_tick(struct ctl_progress *progress);
 /* Wipes the line and, on a terminal, says what was done. Returns the seconds since the start. */

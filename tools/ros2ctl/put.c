@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,13 +59,25 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* Waits until fd has data, or the user has had enough: a read of a pipe would not notice that. */
+static bool wait_readable(int fd)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+    while (!ctl_stop_asked()) {
+        if (poll(&wait, 1, 100) != 0)
+            return true; /* also on errors: the read will tell them */
+    }
+    return false;
+}
+
 /* From fd to its end. */
-static int copy_bytes(struct ctl_transfer *transfer, int fd, const char *from, struct ros2_file *file,
-                      void *buf)
+static int copy_bytes(struct ctl_transfer *transfer, int fd, const char *from,
+                      struct ros2_file *file, void *buf)
 {
     uint64_t offset = 0;
 
-    while (!ctl_stop_asked()) {
+    while (wait_readable(fd)) {
         ssize_t got = read(fd, buf, CTL_TRANSFER_BUFFER);
         if (got == 0)
             return CTL_OK;
@@ -203,8 +216,8 @@ static int scan_directory(struct ctl_transfer *transfer, const char *from, const
     return code == CTL_OK ? scan_entries(transfer, from, rel, &level) : code;
 }
 
-static int scan_node(struct ctl_transfer *transfer, const char *from, const char *to, const char *rel,
-                     const struct level *up)
+static int scan_node(struct ctl_transfer *transfer, const char *from, const char *to,
+                     const char *rel, const struct level *up)
 {
     struct stat st;
     /* A link that the user named is meant to be followed. */
@@ -262,7 +275,8 @@ static int run(struct put *put)
 
     if (into < 0)
         return CTL_FAILURE;
-    if (!into && (put->source_count > 1 || (ctl_path_ends_in_slash(put->dest) && !transfer->recursive)))
+    if (!into &&
+        (put->source_count > 1 || (ctl_path_ends_in_slash(put->dest) && !transfer->recursive)))
         return ctl_error(transfer->ctl, "%s: is no directory", put->dest);
     for (size_t i = 0; i < put->source_count && !ctl_stop_asked(); i++) {
         if (add_source(put, put->sources[i], into) != CTL_OK)
@@ -277,10 +291,14 @@ int ctl_put(struct ctl *ctl, int argc, char **argv)
     const struct argp_child children[] = {
         {&ctl_global_argp, 0, "Connection and output:", 1}, {&ctl_transfer_argp, 0, 0, 0}, {0}};
     const struct argp argp = {
-        options, parse, "SOURCE... DEST",
+        options,
+        parse,
+        "SOURCE... DEST",
         "Copies local files into the store. When DEST is a directory there, copies go into it. "
         "SOURCE - is standard input.",
-        children, 0, 0};
+        children,
+        0,
+        0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &put);
     ctl_stop_catch();

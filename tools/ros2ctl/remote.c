@@ -103,7 +103,8 @@ static int walk_entries(const struct walk *walk, const char *path, const char *r
 
     for (size_t i = 0; i < names.count; i++) {
         char *child = ctl_path_join(path, names.name[i]);
-        char *child_rel = rel[0] == '\0' ? strdup(names.name[i]) : ctl_path_join(rel, names.name[i]);
+        char *child_rel =
+            rel[0] == '\0' ? strdup(names.name[i]) : ctl_path_join(rel, names.name[i]);
         int code = child && child_rel ? walk_node(walk, child, child_rel, level)
                                       : ctl_fail_memory(walk->ctl);
         if (code != CTL_OK)

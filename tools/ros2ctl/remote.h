@@ -20,7 +20,8 @@ void ctl_names_free(struct ctl_names *names);
 typedef int ctl_visit_fn(void *arg, const char *path, const char *rel, const struct stat *st);
 /* Walks path and, with recursive, all below; goes on after failures. Returns CTL_OK or CTL_FAILURE. A directory that
  * contains itself (through a symbolic link) is a failure. */
-int ctl_remote_walk(const struct ctl *ctl, const char *path, bool recursive, ctl_visit_fn *visit, void *arg);
+int ctl_remote_walk(const struct ctl *ctl, const char *path, bool recursive, ctl_visit_fn *visit,
+                    void *arg);
 
 /* Where SOURCE goes: DEST itself, or DEST/NAME when into (DEST is a directory). NULL: out of memory, no line yet. */
 char *ctl_target(const char *source, const char *dest, bool into);

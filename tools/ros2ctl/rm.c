@@ -86,10 +86,11 @@ static int remove_argument(const struct rm *rm, const char *path)
     if (!name)
         return ctl_fail_memory(rm->paths.ctl);
     /* "/", and what may be it in other words. */
-    int code = name[0] == '\0'
-                   ? ctl_error(rm->paths.ctl, "%s: give the path of what is to be removed, without . "
-                                              "and .. at its end", path)
-                   : remove_path(rm, path);
+    int code = name[0] == '\0' ? ctl_error(rm->paths.ctl,
+                                           "%s: give the path of what is to be removed, without . "
+                                           "and .. at its end",
+                                           path)
+                               : remove_path(rm, path);
     free(name);
     return code;
 }
@@ -97,8 +98,8 @@ static int remove_argument(const struct rm *rm, const char *path)
 int ctl_rm(struct ctl *ctl, int argc, char **argv)
 {
     struct rm rm = {.paths = {.ctl = ctl}};
-    const struct argp argp = {options, parse, "PATH...", "Removes files and directories.",
-                              CTL_GLOBAL_CHILDREN, 0, 0};
+    const struct argp argp = {
+        options, parse, "PATH...", "Removes files and directories.", CTL_GLOBAL_CHILDREN, 0, 0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &rm);
     int result = ctl_connect(ctl);

@@ -37,7 +37,8 @@ static int print_json(const struct ctl *ctl, const char *path, const struct stat
 {
     json_t *item = json_object();
 
-    if (!item || ctl_json_set_bytes(item, "path", path) < 0 || ctl_json_set_attributes(item, st) < 0) {
+    if (!item || ctl_json_set_bytes(item, "path", path) < 0 ||
+        ctl_json_set_attributes(item, st) < 0) {
         json_decref(item);
         return ctl_fail_memory(ctl);
     }
@@ -48,8 +49,9 @@ static int print_json(const struct ctl *ctl, const char *path, const struct stat
 int ctl_stat(struct ctl *ctl, int argc, char **argv)
 {
     struct ctl_paths paths = {.ctl = ctl};
-    const struct argp argp = {NULL, parse, "PATH...", "Shows attributes of files and directories.",
-                              CTL_GLOBAL_CHILDREN, 0, 0};
+    const struct argp argp = {
+        NULL, parse, "PATH...", "Shows attributes of files and directories.", CTL_GLOBAL_CHILDREN,
+        0,    0};
     size_t count = 0;
 
     argp_parse(&argp, argc, argv, 0, NULL, &paths);

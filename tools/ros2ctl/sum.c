@@ -40,7 +40,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ctl_paths_parse(&sum->paths, key, state, 1);
 }
 
-static int digest_file(struct sum *sum, struct ros2_file *file, unsigned char *hash, uint64_t *size_p)
+static int digest_file(struct sum *sum, struct ros2_file *file, unsigned char *hash,
+                       uint64_t *size_p)
 {
     const struct ctl *ctl = sum->paths.ctl;
     uint64_t offset = 0;
@@ -137,9 +138,13 @@ static int visit(void *arg, const char *path, const char *rel, const struct stat
 int ctl_sum(struct ctl *ctl, int argc, char **argv)
 {
     struct sum sum = {.paths = {.ctl = ctl}};
-    const struct argp argp = {options, parse, "PATH...",
+    const struct argp argp = {options,
+                              parse,
+                              "PATH...",
                               "Prints SHA-256 sums of files in the form of sha256sum.",
-                              CTL_GLOBAL_CHILDREN, 0, 0};
+                              CTL_GLOBAL_CHILDREN,
+                              0,
+                              0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &sum);
     int result = ctl_connect(ctl);

@@ -49,7 +49,8 @@ static void add_host(struct tls *tls, const char *host, struct argp_state *state
 /* It becomes a file name. */
 static bool is_plain_name(const char *name)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     size_t len = strlen(name);
 
     return len > 0 && len <= 64 && strspn(name, letters) == len && strcmp(name, "ca") != 0 &&
@@ -81,7 +82,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_CLIENT:
         if (!is_plain_name(arg))
-            argp_error(state, "--client %s: give up to 64 letters, digits, - and _, not ca or server",
+            argp_error(state,
+                       "--client %s: give up to 64 letters, digits, - and _, not ca or server",
                        arg);
         tls->client = arg;
         return 0;
@@ -118,8 +120,9 @@ static int print(const struct tls *tls)
         return ctl_json_print(tls->ctl, document);
     }
     printf("%s/ca.pem, ca.key            the CA; keep ca.key off the daemon's machine\n", dir);
-    printf("%s/server.pem, server.key    for ros2d: cert_file, key_file; ca.pem as client_ca_file\n",
-           dir);
+    printf(
+        "%s/server.pem, server.key    for ros2d: cert_file, key_file; ca.pem as client_ca_file\n",
+        dir);
     printf("%s/%s.pem, %s.key    for clients: --cert-file, --key-file; ca.pem as --ca-file\n", dir,
            client, client);
     return CTL_OK;
@@ -147,10 +150,15 @@ static int init(struct tls *tls)
 int ctl_tls(struct ctl *ctl, int argc, char **argv)
 {
     struct tls tls = {.ctl = ctl, .client = "client", .days = 365};
-    const struct argp argp = {options, parse, "init",
-                              "Makes a CA, a certificate for ros2d and one for a client, each with its "
-                              "key. Nothing that is there is overwritten.",
-                              CTL_GLOBAL_CHILDREN, 0, 0};
+    const struct argp argp = {
+        options,
+        parse,
+        "init",
+        "Makes a CA, a certificate for ros2d and one for a client, each with its "
+        "key. Nothing that is there is overwritten.",
+        CTL_GLOBAL_CHILDREN,
+        0,
+        0};
 
     argp_parse(&argp, argc, argv, 0, NULL, &tls);
     return init(&tls);

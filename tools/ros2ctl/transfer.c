@@ -67,7 +67,8 @@ int ctl_transfer_add_root(struct ctl_transfer *transfer, char *from, char *to)
     return 0;
 }
 
-int ctl_transfer_add_item(struct ctl_transfer *transfer, const char *rel, uint64_t size, mode_t mode)
+int ctl_transfer_add_item(struct ctl_transfer *transfer, const char *rel, uint64_t size,
+                          mode_t mode)
 {
     if (transfer->item_count == transfer->item_capacity) {
         size_t capacity = transfer->item_capacity ? 2 * transfer->item_capacity : 256;
@@ -168,10 +169,9 @@ int ctl_transfer_run(struct ctl_transfer *transfer, int code)
     size_t failed = atomic_load(&transfer->failed);
     if (transfer->ctl->json) {
         uint64_t bytes = atomic_load(&progress->bytes);
-        json_t *summary = json_pack("{s:I, s:I, s:f, s:I}", "files",
-                                    (json_int_t)atomic_load(&progress->files), "bytes",
-                                    (json_int_t)bytes, "seconds", seconds, "failed",
-                                    (json_int_t)failed);
+        json_t *summary =
+            json_pack("{s:I, s:I, s:f, s:I}", "files", (json_int_t)atomic_load(&progress->files),
+                      "bytes", (json_int_t)bytes, "seconds", seconds, "failed", (json_int_t)failed);
         if (ctl_json_print(transfer->ctl, summary) != CTL_OK)
             return CTL_FAILURE;
     }

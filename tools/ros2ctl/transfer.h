@@ -23,7 +23,8 @@ struct ctl_transfer;
 
 /* Copies one file, with buf (CTL_TRANSFER_BUFFER bytes) as the thread's own memory. Any thread. CTL_OK, or CTL_FAILURE
  * after the error line. */
-typedef int ctl_copy_fn(struct ctl_transfer *transfer, const char *from, const char *to, mode_t mode, void *buf);
+typedef int ctl_copy_fn(struct ctl_transfer *transfer, const char *from, const char *to,
+                        mode_t mode, void *buf);
 
 /* Filled by the main thread, then fixed while the threads run, but for progress, next and failed. */
 struct ctl_transfer {
@@ -47,7 +48,8 @@ extern const struct argp ctl_transfer_argp;
 /* Adds a pair of trees (both are owned from now on, also on failure). 0 or -ENOMEM. */
 int ctl_transfer_add_root(struct ctl_transfer *transfer, char *from, char *to);
 /* Adds a file of the newest root. 0 or -ENOMEM. */
-int ctl_transfer_add_item(struct ctl_transfer *transfer, const char *rel, uint64_t size, mode_t mode);
+int ctl_transfer_add_item(struct ctl_transfer *transfer, const char *rel, uint64_t size,
+                          mode_t mode);
 /* Copies all items with transfer->jobs threads, shows progress, prints the JSON summary when asked to. code: of what
  * went before. Goes on after failures; ends early when the user interrupts. Returns the exit code. */
 int ctl_transfer_run(struct ctl_transfer *transfer, int code);
