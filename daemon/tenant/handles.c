@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Open files; the protocol between users and closers is told in handles.h.
+/* The table of open files. Who may close a slot's node:
  *
- * The mutex guards the free list, the closing list and the writing of a slot's fields; users never take it. A slot is in
- * one of: the free list (generation even), open (odd), the closing list (even, still counted in by somebody). */
+ *   open: generation is odd
+ *   closing: generation is even, `closing` holds it; whoever sees refs at zero then and swaps closing to 0 has the node
+ *   free: closing is 0 and the slot is on the free list
+ *
+ * The node's taker saw refs at zero after the generation was bumped: from then on nobody can count in and find the handle
+ * valid. `closing` names the generation, so a thread that was held up between its look at refs and its swap cannot take a
+ * later life of the slot. The free list, and open and close as such, are guarded by the mutex; get and put take no lock. */
 #include "config.h"
 
 #include "daemon/tenant/handles.h"
@@ -13,41 +18,84 @@
 #include <stdlib.h>
 
 #include "lib/base/error.h"
+#include "lib/protocol/capability.h"
+
+/* A slot is not used again once its generations come near their end: no stale handle can come true. */
+#define GENERATION_LAST (UINT32_MAX - 1)
+
+struct slot {
+    struct ros2d_handle h; /* first: a handle's address is its slot's */
+    _Atomic uint32_t closing;
+    struct slot *next_reap; /* owned by the reap list */
+    uint32_t next_free;     /* guarded by mutex; index + 1, 0 ends the list */
+};
 
 struct ros2d_handles {
-    struct ros2d_handle *slot; /* max of them; their memory stays */
-    uint32_t max;
     pthread_mutex_t mutex;
-    /* Guarded by mutex: */
-    uint32_t *free_list;
-    uint32_t free_count;
-    uint32_t used;     /* slots [0, used) were ever opened */
-    uint32_t *closing; /* indices */
-    uint32_t closing_count;
-    _Atomic uint32_t open;
+    uint32_t max;
+    uint32_t used;       /* guarded by mutex: slots that were ever used, a prefix of the table */
+    uint32_t first_free; /* guarded by mutex */
+    _Atomic uint32_t count;
+    _Atomic(struct slot *) reap; /* nodes whose last user was a data thread */
+    struct slot slot[];
 };
 
 int ros2d_handles_create(uint32_t max, struct ros2d_handles **handles_p)
 {
-    struct ros2d_handles *handles = calloc(1, sizeof(*handles));
+    struct ros2d_handles *handles;
 
+    if (max == 0)
+        return ros2i_fail(EINVAL, "handles: a table of 0");
+    handles = calloc(1, sizeof(*handles) + (size_t)max * sizeof(struct slot));
     if (!handles)
-        return ros2i_fail(ENOMEM, "handles: no memory");
-    handles->max = max;
-    handles->slot = calloc(max, sizeof(*handles->slot));
-    handles->free_list = calloc(max, sizeof(*handles->free_list));
-    handles->closing = calloc(max, sizeof(*handles->closing));
-    if (!handles->slot || !handles->free_list || !handles->closing) {
-        free(handles->slot);
-        free(handles->free_list);
-        free(handles->closing);
-        free(handles);
-        return ros2i_fail(ENOMEM, "handles: no memory for %u open files; lower limits.open_files",
-                          max);
-    }
+        return ros2i_fail(ENOMEM, "handles: no memory for %u", max);
     pthread_mutex_init(&handles->mutex, NULL);
+    handles->max = max;
     *handles_p = handles;
     return 0;
+}
+
+/* -- a node's end -- */
+
+static void free_slot(struct ros2d_handles *handles, struct slot *slot)
+{
+    pthread_mutex_lock(&handles->mutex);
+    if (atomic_load_explicit(&slot->h.generation, memory_order_relaxed) < GENERATION_LAST) {
+        slot->next_free = handles->first_free;
+        handles->first_free = slot->h.index + 1;
+    }
+    pthread_mutex_unlock(&handles->mutex);
+}
+
+/* The caller took the slot. May block. */
+static void close_node(struct ros2d_handles *handles, struct slot *slot)
+{
+    struct ros2d_tenant *tenant = slot->h.tenant;
+
+    tenant->engine_ops->close(slot->h.node);
+    slot->h.node = NULL;
+    ros2d_limit_give(&tenant->limits.open_files, 1);
+    free_slot(handles, slot);
+}
+
+static bool take(struct slot *slot)
+{
+    uint32_t closing = atomic_load(&slot->closing);
+
+    return closing != 0 && atomic_load(&slot->h.refs) == 0 &&
+           atomic_compare_exchange_strong(&slot->closing, &closing, 0);
+}
+
+void ros2d_handles_reap(struct ros2d_handles *handles)
+{
+    /* The whole list at once: no other thread ever removes one, so nothing can come back under a pusher's feet. */
+    struct slot *slot = atomic_exchange(&handles->reap, NULL);
+
+    while (slot) {
+        struct slot *next = slot->next_reap;
+        close_node(handles, slot);
+        slot = next;
+    }
 }
 
 void ros2d_handles_destroy(struct ros2d_handles *handles)
@@ -55,68 +103,78 @@ void ros2d_handles_destroy(struct ros2d_handles *handles)
     if (!handles)
         return;
     ros2d_handles_reap(handles);
-    assert(handles->closing_count == 0);
+    assert(atomic_load(&handles->count) == 0);
     pthread_mutex_destroy(&handles->mutex);
-    free(handles->slot);
-    free(handles->free_list);
-    free(handles->closing);
     free(handles);
 }
 
-/* The mutex is held. NULL: the table is full. */
-static struct ros2d_handle *take_slot(struct ros2d_handles *handles)
-{
-    struct ros2d_handle *h;
+/* -- open -- */
 
-    if (handles->free_count > 0)
-        return &handles->slot[handles->free_list[--handles->free_count]];
+static struct slot *new_slot(struct ros2d_handles *handles)
+{
+    struct slot *slot;
+
+    if (handles->first_free) {
+        slot = &handles->slot[handles->first_free - 1];
+        handles->first_free = slot->next_free;
+        return slot;
+    }
     if (handles->used == handles->max)
         return NULL;
-    h = &handles->slot[handles->used];
-    h->index = handles->used++;
-    return h;
+    slot = &handles->slot[handles->used];
+    slot->h.index = handles->used++;
+    return slot;
+}
+
+/* Under the mutex: a session that closes after this finds the handle in the table. */
+static int insert(struct ros2d_handles *handles, struct ros2d_session *session,
+                  const struct ros2d_handle *what, uint64_t *handle_p)
+{
+    struct slot *slot;
+    uint32_t generation;
+
+    if (atomic_load_explicit(&session->closed, memory_order_acquire))
+        return ros2i_fail(ESHUTDOWN, "the session was closed meanwhile");
+    slot = new_slot(handles);
+    if (!slot)
+        return ros2i_fail(
+            EMFILE, "%u files are open, all that the daemon has room for; raise limits.open_files",
+            handles->max);
+    slot->h.session_serial = what->session_serial;
+    slot->h.tenant = what->tenant;
+    slot->h.node = what->node;
+    slot->h.rights = what->rights;
+    slot->h.directory = what->directory;
+    generation = atomic_load_explicit(&slot->h.generation, memory_order_relaxed) + 1;
+    atomic_store(&slot->h.generation,
+                 generation); /* pairs with the load in get: the fields are visible with it */
+    atomic_fetch_add_explicit(&handles->count, 1, memory_order_relaxed);
+    *handle_p = ros2i_handle_make(slot->h.index, generation);
+    return 0;
 }
 
 int ros2d_handles_open(struct ros2d_handles *handles, struct ros2d_session *session,
                        struct ros2_node *node, uint32_t rights, bool directory, uint64_t *handle_p)
 {
     struct ros2d_tenant *tenant = session->principal.tenant;
-    struct ros2d_handle *h;
-    uint32_t generation;
+    struct ros2d_handle what = {.session_serial = session->serial,
+                                .tenant = tenant,
+                                .node = node,
+                                .rights = rights,
+                                .directory = directory};
     int rc = ros2d_limit_take(&tenant->limits.open_files, 1, "open files", "limits.open_files");
 
     if (rc < 0)
-        goto close_node;
+        return rc;
     pthread_mutex_lock(&handles->mutex);
-    h = take_slot(handles);
-    if (!h) {
-        pthread_mutex_unlock(&handles->mutex);
-        rc = ros2i_fail(EMFILE, "the daemon has no handle left (%u are open); close files",
-                        handles->max);
-        goto give;
-    }
-    h->session_serial = session->serial;
-    h->tenant = tenant;
-    h->node = node;
-    h->rights = rights;
-    h->directory = directory;
-    generation = atomic_load(&h->generation) + 1;
-    atomic_store(&h->generation, generation); /* publishes the fields to ros2d_handles_get */
+    rc = insert(handles, session, &what, handle_p);
     pthread_mutex_unlock(&handles->mutex);
-    atomic_fetch_add_explicit(&handles->open, 1, memory_order_relaxed);
-    if (atomic_load(&session->closed)) {
-        /* Closed meanwhile: its sweep may have come before this handle. Whoever bumps the generation owns the node. */
-        ros2d_handles_close(handles, session, ros2i_handle_make(h->index, generation));
-        return ros2i_fail(ESHUTDOWN, "the session was closed");
-    }
-    *handle_p = ros2i_handle_make(h->index, generation);
-    return 0;
-give:
-    ros2d_limit_give(&tenant->limits.open_files, 1);
-close_node:
-    tenant->engine_ops->close(node);
+    if (rc < 0)
+        ros2d_limit_give(&tenant->limits.open_files, 1);
     return rc;
 }
+
+/* -- use -- */
 
 struct ros2d_handle *ros2d_handles_get(struct ros2d_handles *handles,
                                        const struct ros2d_session *session, uint64_t handle)
@@ -124,116 +182,90 @@ struct ros2d_handle *ros2d_handles_get(struct ros2d_handles *handles,
     uint32_t index = ros2i_handle_index(handle), generation = ros2i_handle_generation(handle);
     struct ros2d_handle *h;
 
-    if (index >= handles->max || generation % 2 == 0)
+    if (index >= handles->max || (generation & 1) == 0)
         return NULL;
-    h = &handles->slot[index];
-    atomic_fetch_add(&h->refs,
-                     1); /* seq_cst with the load below and ros2d_handles_close: see handles.h */
-    if (atomic_load(&h->generation) == generation && h->session_serial == session->serial)
-        return h;
-    ros2d_handles_put(handles, h);
-    return NULL;
+    h = &handles->slot[index].h;
+    atomic_fetch_add(&h->refs, 1); /* before the look at generation, see handles.h */
+    if (atomic_load(&h->generation) != generation || h->session_serial != session->serial) {
+        ros2d_handles_put(handles, h);
+        return NULL;
+    }
+    return h;
 }
 
 void ros2d_handles_put(struct ros2d_handles *handles, struct ros2d_handle *h)
 {
-    (void)handles;
-    atomic_fetch_sub(&h->refs, 1);
+    struct slot *slot = (struct slot *)h;
+
+    if (atomic_fetch_sub(&h->refs, 1) != 1 || !take(slot))
+        return;
+    slot->next_reap = atomic_load_explicit(&handles->reap, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&handles->reap, &slot->next_reap, slot))
+        ;
 }
 
-/* Nobody can count himself in any more, and nobody is. May block. */
-static void finish(struct ros2d_handles *handles, struct ros2d_handle *h)
-{
-    struct ros2d_tenant *tenant = h->tenant;
+/* -- close -- */
 
-    tenant->engine_ops->close(h->node);
-    h->node = NULL;
-    ros2d_limit_give(&tenant->limits.open_files, 1);
-    atomic_fetch_sub_explicit(&handles->open, 1, memory_order_relaxed);
-    pthread_mutex_lock(&handles->mutex);
-    handles->free_list[handles->free_count++] = h->index;
-    pthread_mutex_unlock(&handles->mutex);
+/* Under the mutex, the slot is open. From here on gets fail. */
+static void revoke(struct ros2d_handles *handles, struct slot *slot)
+{
+    uint32_t generation = atomic_fetch_add(&slot->h.generation, 1) + 1;
+
+    atomic_store(&slot->closing,
+                 generation); /* after the generation: who sees it knows that no get succeeds */
+    atomic_fetch_sub_explicit(&handles->count, 1, memory_order_relaxed);
+}
+
+static bool is_open_for(const struct slot *slot, const struct ros2d_session *session)
+{
+    return (atomic_load_explicit(&slot->h.generation, memory_order_relaxed) & 1) &&
+           slot->h.session_serial == session->serial;
 }
 
 int ros2d_handles_close(struct ros2d_handles *handles, struct ros2d_session *session,
                         uint64_t handle)
 {
-    uint32_t generation = ros2i_handle_generation(handle);
-    struct ros2d_handle *h = ros2d_handles_get(handles, session, handle);
-    bool mine;
+    uint32_t index = ros2i_handle_index(handle);
+    struct slot *slot = index < handles->max ? &handles->slot[index] : NULL;
+    bool found;
 
-    if (!h)
-        return ros2i_fail(EBADF, "handle %#llx is not open in this session",
+    pthread_mutex_lock(&handles->mutex);
+    found = slot && is_open_for(slot, session) &&
+            atomic_load_explicit(&slot->h.generation, memory_order_relaxed) ==
+                ros2i_handle_generation(handle);
+    if (found)
+        revoke(handles, slot);
+    pthread_mutex_unlock(&handles->mutex);
+    if (!found)
+        return ros2i_fail(EBADF, "handle 0x%llx is not an open file of this session",
                           (unsigned long long)handle);
-    mine = atomic_compare_exchange_strong(&h->generation, &generation, generation + 1);
-    ros2d_handles_put(handles, h);
-    if (!mine)
-        return ros2i_fail(EBADF, "handle %#llx was closed meanwhile", (unsigned long long)handle);
-    if (atomic_load(&h->refs) == 0) {
-        finish(handles, h);
-        return 0;
-    }
-    pthread_mutex_lock(&handles->mutex);
-    handles->closing[handles->closing_count++] = h->index;
-    pthread_mutex_unlock(&handles->mutex);
+    if (take(slot))
+        close_node(handles, slot);
     return 0;
-}
-
-/* The next open handle of the session at or behind *index_p; 0: none. */
-static uint64_t next_of_session(struct ros2d_handles *handles, const struct ros2d_session *session,
-                                uint32_t *index_p)
-{
-    uint64_t found = 0;
-
-    pthread_mutex_lock(&handles->mutex);
-    while (*index_p < handles->used && !found) {
-        struct ros2d_handle *h = &handles->slot[(*index_p)++];
-        uint32_t generation = atomic_load(&h->generation);
-
-        if (generation % 2 == 1 && h->session_serial == session->serial)
-            found = ros2i_handle_make(h->index, generation);
-    }
-    pthread_mutex_unlock(&handles->mutex);
-    return found;
 }
 
 void ros2d_handles_close_session(struct ros2d_handles *handles, struct ros2d_session *session)
 {
-    uint32_t index = 0;
-    uint64_t handle;
-
-    while ((handle = next_of_session(handles, session, &index)))
-        ros2d_handles_close(handles, session, handle);
-}
-
-/* Takes one closed handle that nobody uses any more off the closing list. */
-static struct ros2d_handle *next_to_reap(struct ros2d_handles *handles)
-{
-    struct ros2d_handle *found = NULL;
+    uint32_t used;
 
     pthread_mutex_lock(&handles->mutex);
-    for (uint32_t i = 0; i < handles->closing_count && !found; i++) {
-        struct ros2d_handle *h = &handles->slot[handles->closing[i]];
-
-        if (atomic_load(&h->refs) == 0) {
-            handles->closing[i] = handles->closing[--handles->closing_count];
-            found = h;
-        }
-    }
+    used = handles->used;
     pthread_mutex_unlock(&handles->mutex);
-    return found;
-}
+    /* One at a time, so that others get at the table between two closes that may block. */
+    for (uint32_t i = 0; i < used; i++) {
+        struct slot *slot = &handles->slot[i];
 
-void ros2d_handles_reap(struct ros2d_handles *handles)
-{
-    struct ros2d_handle *h;
-
-    while ((h = next_to_reap(handles)))
-        finish(handles, h);
+        pthread_mutex_lock(&handles->mutex);
+        bool found = is_open_for(slot, session);
+        if (found)
+            revoke(handles, slot);
+        pthread_mutex_unlock(&handles->mutex);
+        if (found && take(slot))
+            close_node(handles, slot);
+    }
 }
 
 uint32_t ros2d_handles_count(const struct ros2d_handles *handles)
 {
-    return atomic_load_explicit(&((struct ros2d_handles *)(uintptr_t)handles)->open,
-                                memory_order_relaxed);
+    return atomic_load_explicit(&handles->count, memory_order_relaxed);
 }

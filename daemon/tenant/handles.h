@@ -29,8 +29,8 @@ int ros2d_handles_create(uint32_t max, struct ros2d_handles **handles_p);
 /* All sessions are closed, no references are left. */
 void ros2d_handles_destroy(struct ros2d_handles *handles);
 
-/* Takes the node over, also on failure: the engine's close runs then, else when the handle is closed and unused. May block.
- * -EMFILE: daemon-wide table full; -EDQUOT: the tenant's open_files; -ESHUTDOWN: the session was closed meanwhile. */
+/* Takes the node over on success: the engine's close runs when the handle is closed and unused. On failure it stays the
+ * caller's. -EMFILE: daemon-wide table full; -EDQUOT: the tenant's open_files; -ESHUTDOWN: the session was closed meanwhile. */
 int ros2d_handles_open(struct ros2d_handles *handles, struct ros2d_session *session,
                        struct ros2_node *node, uint32_t rights, bool directory, uint64_t *handle_p);
 /* Data or control thread; no lock, never blocks. NULL: unknown, stale, or of another session. */

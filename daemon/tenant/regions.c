@@ -1,59 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registered client memory. A slot is free, live, or revoked and waiting for its last user; one mutex guards all, since
- * channels cache what they resolved and ask again only after a revoke. */
+/* Registered client memory. All is guarded by the mutex but the revision. Always holds: a slot is free, or its region's
+ * generation is that of its id; a revoked region stays until its last user has let go. */
 #include "config.h"
 
 #include "daemon/tenant/regions.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
-#include "lib/protocol/capability.h"
+#include "lib/protocol/capability.h" /* an id is made like a handle */
+
+#define RIGHTS_KNOWN (ROS2_REGION_REMOTE_READ | ROS2_REGION_REMOTE_WRITE)
 
 struct slot {
-    struct ros2d_region region;
+    struct ros2d_region
+        *region; /* NULL: free. Apart, since most slots of a large table are never used */
     struct ros2d_tenant *tenant;
-    uint32_t generation; /* odd: live; even: free or revoked */
+    uint32_t generation;
     uint32_t users;
-    bool in_use; /* not in the free list */
+    uint32_t next_free; /* index + 1, 0 ends the list */
+    bool revoked;
 };
 
 struct ros2d_regions {
     pthread_mutex_t mutex;
-    pthread_cond_t unused; /* a revoked region lost its last user */
-    struct slot *slot;     /* grows up to max; guarded by mutex */
-    uint32_t max, used;
-    uint32_t *free_list;
-    uint32_t free_count;
+    pthread_cond_t unused; /* a revoked region's last user has let go */
+    uint32_t max, used, first_free;
     _Atomic uint64_t revision;
+    struct slot slot[];
 };
 
 int ros2d_regions_create(uint32_t max, struct ros2d_regions **regions_p)
 {
-    struct ros2d_regions *regions = calloc(1, sizeof(*regions));
+    struct ros2d_regions *regions;
     pthread_condattr_t attr;
 
+    if (max == 0)
+        return ros2i_fail(EINVAL, "regions: a table of 0");
+    regions = calloc(1, sizeof(*regions) + (size_t)max * sizeof(struct slot));
     if (!regions)
-        return ros2i_fail(ENOMEM, "regions: no memory");
-    regions->max = max;
-    regions->slot = calloc(max, sizeof(*regions->slot));
-    regions->free_list = calloc(max, sizeof(*regions->free_list));
-    if (!regions->slot || !regions->free_list) {
-        free(regions->slot);
-        free(regions->free_list);
-        free(regions);
-        return ros2i_fail(ENOMEM, "regions: no memory for %u; lower limits.regions", max);
-    }
+        return ros2i_fail(ENOMEM, "regions: no memory for %u", max);
     pthread_mutex_init(&regions->mutex, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&regions->unused, &attr);
     pthread_condattr_destroy(&attr);
+    regions->max = max;
     *regions_p = regions;
     return 0;
 }
@@ -62,129 +61,153 @@ void ros2d_regions_destroy(struct ros2d_regions *regions)
 {
     if (!regions)
         return;
-    pthread_mutex_destroy(&regions->mutex);
+    for (uint32_t i = 0; i < regions->used; i++)
+        free(regions->slot[i].region);
     pthread_cond_destroy(&regions->unused);
-    free(regions->slot);
-    free(regions->free_list);
+    pthread_mutex_destroy(&regions->mutex);
     free(regions);
 }
 
-static int take_limits(struct ros2d_tenant *tenant, uint64_t len)
+uint64_t ros2d_regions_revision(const struct ros2d_regions *regions)
 {
-    int rc = ros2d_limit_take(&tenant->limits.regions, 1, "registered regions", "limits.regions");
-
-    if (rc < 0)
-        return rc;
-    rc = ros2d_limit_take(&tenant->limits.registered_bytes, len, "registered bytes",
-                          "limits.registered_bytes");
-    if (rc < 0)
-        ros2d_limit_give(&tenant->limits.regions, 1);
-    return rc;
+    return atomic_load_explicit(&regions->revision, memory_order_acquire);
 }
 
-static void give_limits(struct ros2d_tenant *tenant, uint64_t len)
+/* -- under the mutex -- */
+
+static struct slot *new_slot(struct ros2d_regions *regions)
 {
-    ros2d_limit_give(&tenant->limits.registered_bytes, len);
-    ros2d_limit_give(&tenant->limits.regions, 1);
+    struct slot *slot;
+
+    if (regions->first_free) {
+        slot = &regions->slot[regions->first_free - 1];
+        regions->first_free = slot->next_free;
+        return slot;
+    }
+    return regions->used < regions->max ? &regions->slot[regions->used++] : NULL;
 }
+
+static struct slot *find(struct ros2d_regions *regions, uint64_t id)
+{
+    uint32_t index = ros2i_handle_index(id);
+    struct slot *slot = index < regions->used ? &regions->slot[index] : NULL;
+
+    return slot && slot->region && slot->region->id == id ? slot : NULL;
+}
+
+static void free_slot(struct ros2d_regions *regions, struct slot *slot)
+{
+    ros2d_limit_give(&slot->tenant->limits.registered_bytes, slot->region->len);
+    ros2d_limit_give(&slot->tenant->limits.regions, 1);
+    free(slot->region);
+    slot->region = NULL;
+    slot->tenant = NULL;
+    slot->revoked = false;
+    if (slot->generation != UINT32_MAX) { /* else its ids are used up */
+        slot->next_free = regions->first_free;
+        regions->first_free = (uint32_t)(slot - regions->slot) + 1;
+    }
+    pthread_cond_broadcast(&regions->unused);
+}
+
+static void revoke(struct ros2d_regions *regions, struct slot *slot)
+{
+    slot->revoked = true;
+    atomic_fetch_add_explicit(&regions->revision, 1, memory_order_release);
+    if (slot->users == 0)
+        free_slot(regions, slot);
+}
+
+static int insert(struct ros2d_regions *regions, struct ros2d_session *session,
+                  struct ros2d_region *region, uint64_t *id_p)
+{
+    struct slot *slot;
+
+    if (atomic_load_explicit(&session->closed, memory_order_acquire))
+        return ros2i_fail(ESHUTDOWN, "the session was closed meanwhile");
+    slot = new_slot(regions);
+    if (!slot)
+        return ros2i_fail(
+            EDQUOT,
+            "%u regions are registered, all that the daemon has room for; raise limits.regions",
+            regions->max);
+    slot->generation++;
+    slot->region = region;
+    slot->tenant = session->principal.tenant;
+    slot->users = 0;
+    slot->revoked = false;
+    region->id = ros2i_handle_make((uint32_t)(slot - regions->slot), slot->generation);
+    region->session_serial = session->serial;
+    *id_p = region->id;
+    return 0;
+}
+
+/* -- interface -- */
 
 static int check(const struct ros2d_region *region)
 {
-    if (region->len == 0 || region->len > INT64_MAX)
-        return ros2i_fail(EINVAL, "register: a length of %llu bytes",
-                          (unsigned long long)region->len);
-    if (region->rights == 0 ||
-        region->rights & ~(uint32_t)(ROS2_REGION_REMOTE_READ | ROS2_REGION_REMOTE_WRITE))
-        return ros2i_fail(EINVAL, "register: rights %#x; 1 read, 2 write", region->rights);
-    if (region->key_len == 0 || region->key_len > sizeof(region->key))
-        return ros2i_fail(EINVAL, "register: a key of %u bytes, 1..%zu", region->key_len,
-                          sizeof(region->key));
-    if (region->kind != ROS2_MEMORY_HOST)
-        return ros2i_fail(ENOTSUP, "register: memory of kind %u; this daemon knows host memory (0)",
-                          region->kind);
+    if (region->len == 0)
+        return ros2i_fail(EINVAL, "region: length 0");
+    if (region->rights == 0 || (region->rights & ~(uint32_t)RIGHTS_KNOWN))
+        return ros2i_fail(EINVAL, "region: rights 0x%x, known are 0x%x", region->rights,
+                          RIGHTS_KNOWN);
+    if (region->key_len > sizeof(region->key))
+        return ros2i_fail(EINVAL, "region: key of %u bytes, at most %zu are allowed",
+                          region->key_len, sizeof(region->key));
     return 0;
 }
 
 int ros2d_regions_register(struct ros2d_regions *regions, struct ros2d_session *session,
                            const struct ros2d_region *region, uint64_t *id_p)
 {
-    struct ros2d_tenant *tenant = session->principal.tenant;
-    struct slot *slot;
-    uint32_t index;
+    struct ros2d_limits *limits = &session->principal.tenant->limits;
+    struct ros2d_region *copy;
     int rc = check(region);
 
-    if (rc == 0)
-        rc = take_limits(tenant, region->len);
     if (rc < 0)
         return rc;
+    copy = malloc(sizeof(*copy));
+    if (!copy)
+        return ros2i_fail(ENOMEM, "region: out of memory");
+    *copy = *region;
+    rc = ros2d_limit_take(&limits->regions, 1, "registered regions", "limits.regions");
+    if (rc < 0)
+        goto free_copy;
+    rc = ros2d_limit_take(&limits->registered_bytes, region->len, "bytes of registered memory",
+                          "limits.registered_bytes");
+    if (rc < 0)
+        goto give_region;
     pthread_mutex_lock(&regions->mutex);
-    if (regions->free_count > 0) {
-        index = regions->free_list[--regions->free_count];
-    } else if (regions->used < regions->max) {
-        index = regions->used++;
-    } else {
-        pthread_mutex_unlock(&regions->mutex);
-        give_limits(tenant, region->len);
-        return ros2i_fail(EDQUOT, "register: the daemon's %u regions are in use", regions->max);
-    }
-    slot = &regions->slot[index];
-    slot->region = *region;
-    slot->generation++;
-    slot->region.id = ros2i_handle_make(index, slot->generation);
-    slot->region.session_serial = session->serial;
-    slot->tenant = tenant;
-    slot->in_use = true;
-    *id_p = slot->region.id;
-    rc = atomic_load(&session->closed) ? -ESHUTDOWN : 0;
+    rc = insert(regions, session, copy, id_p);
     pthread_mutex_unlock(&regions->mutex);
-    if (rc < 0) {
-        ros2d_regions_revoke(regions, session, *id_p);
-        return ros2i_fail(ESHUTDOWN, "the session was closed");
-    }
+    if (rc < 0)
+        goto give_bytes;
     return 0;
-}
-
-/* The mutex is held. A live region of the session, or NULL. */
-static struct slot *find(struct ros2d_regions *regions, uint64_t session_serial, uint64_t id)
-{
-    uint32_t index = ros2i_handle_index(id);
-    struct slot *slot;
-
-    if (index >= regions->used)
-        return NULL;
-    slot = &regions->slot[index];
-    if (slot->generation != ros2i_handle_generation(id) || slot->generation % 2 == 0 ||
-        slot->region.session_serial != session_serial)
-        return NULL;
-    return slot;
+give_bytes:
+    ros2d_limit_give(&limits->registered_bytes, region->len);
+give_region:
+    ros2d_limit_give(&limits->regions, 1);
+free_copy:
+    free(copy);
+    return rc;
 }
 
 int ros2d_regions_acquire(struct ros2d_regions *regions, const struct ros2d_session *session,
                           uint64_t id, struct ros2d_region *region_p)
 {
     struct slot *slot;
+    bool found;
 
     pthread_mutex_lock(&regions->mutex);
-    slot = find(regions, session->serial, id);
-    if (slot) {
+    slot = find(regions, id);
+    found = slot && !slot->revoked && slot->region->session_serial == session->serial;
+    if (found) {
         slot->users++;
-        *region_p = slot->region;
+        *region_p = *slot->region;
     }
     pthread_mutex_unlock(&regions->mutex);
-    if (!slot)
-        return ros2i_fail(ENOENT, "region %#llx is not registered in this session",
-                          (unsigned long long)id);
-    return 0;
-}
-
-/* The mutex is held; the region is revoked and unused. */
-static void free_slot(struct ros2d_regions *regions, struct slot *slot)
-{
-    give_limits(slot->tenant, slot->region.len);
-    memset(&slot->region.key, 0, sizeof(slot->region.key));
-    slot->in_use = false;
-    regions->free_list[regions->free_count++] = ros2i_handle_index(slot->region.id);
-    pthread_cond_broadcast(&regions->unused);
+    return found ? 0
+                 : ros2i_fail(ENOENT, "region 0x%" PRIx64 " is not registered by this session", id);
 }
 
 void ros2d_regions_release(struct ros2d_regions *regions, uint64_t id)
@@ -192,55 +215,43 @@ void ros2d_regions_release(struct ros2d_regions *regions, uint64_t id)
     struct slot *slot;
 
     pthread_mutex_lock(&regions->mutex);
-    slot = &regions->slot[ros2i_handle_index(id)];
-    if (--slot->users == 0 && slot->generation % 2 == 0)
+    slot = find(regions, id);
+    assert(slot && slot->users > 0);
+    if (--slot->users == 0 && slot->revoked)
         free_slot(regions, slot);
     pthread_mutex_unlock(&regions->mutex);
-}
-
-/* The mutex is held. */
-static void revoke(struct ros2d_regions *regions, struct slot *slot)
-{
-    slot->generation++;
-    atomic_fetch_add_explicit(&regions->revision, 1, memory_order_release);
-    if (slot->users == 0)
-        free_slot(regions, slot);
 }
 
 int ros2d_regions_revoke(struct ros2d_regions *regions, struct ros2d_session *session, uint64_t id)
 {
     struct slot *slot;
+    bool found;
 
     pthread_mutex_lock(&regions->mutex);
-    slot = find(regions, session->serial, id);
-    if (slot)
+    slot = find(regions, id);
+    found = slot && !slot->revoked && slot->region->session_serial == session->serial;
+    if (found)
         revoke(regions, slot);
     pthread_mutex_unlock(&regions->mutex);
-    if (!slot)
-        return ros2i_fail(ENOENT, "region %#llx is not registered in this session",
-                          (unsigned long long)id);
-    return 0;
+    return found ? 0
+                 : ros2i_fail(ENOENT, "region 0x%" PRIx64 " is not registered by this session", id);
 }
 
 int ros2d_regions_wait_unused(struct ros2d_regions *regions, uint64_t id, uint64_t deadline_ns)
 {
-    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / ROS2I_NS_PER_S),
-                                      .tv_nsec = (long)(deadline_ns % ROS2I_NS_PER_S)};
-    uint32_t index = ros2i_handle_index(id);
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / ROS2I_NS_PER_S),
+                             .tv_nsec = (long)(deadline_ns % ROS2I_NS_PER_S)};
     int rc = 0;
 
     pthread_mutex_lock(&regions->mutex);
-    if (index < regions->used) {
-        const struct slot *slot = &regions->slot[index];
-
-        while (slot->in_use && slot->region.id == id && rc == 0)
-            rc = pthread_cond_timedwait(&regions->unused, &regions->mutex, &deadline);
-    }
+    while (rc == 0 && find(regions, id))
+        rc = pthread_cond_timedwait(&regions->unused, &regions->mutex, &until);
+    if (!find(regions, id))
+        rc = 0;
     pthread_mutex_unlock(&regions->mutex);
-    if (rc == ETIMEDOUT)
-        return ros2i_fail(ETIMEDOUT, "region %#llx: a transfer still uses it",
-                          (unsigned long long)id);
-    return 0;
+    return rc == 0 ? 0
+                   : ros2i_fail(ETIMEDOUT,
+                                "region 0x%" PRIx64 " is still in use by requests in flight", id);
 }
 
 void ros2d_regions_close_session(struct ros2d_regions *regions, struct ros2d_session *session)
@@ -249,14 +260,8 @@ void ros2d_regions_close_session(struct ros2d_regions *regions, struct ros2d_ses
     for (uint32_t i = 0; i < regions->used; i++) {
         struct slot *slot = &regions->slot[i];
 
-        if (slot->generation % 2 == 1 && slot->region.session_serial == session->serial)
+        if (slot->region && !slot->revoked && slot->region->session_serial == session->serial)
             revoke(regions, slot);
     }
     pthread_mutex_unlock(&regions->mutex);
-}
-
-uint64_t ros2d_regions_revision(const struct ros2d_regions *regions)
-{
-    return atomic_load_explicit(&((struct ros2d_regions *)(uintptr_t)regions)->revision,
-                                memory_order_acquire);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tenant: a root in an engine, and limits. */
+/* A tenant is a root that its engine has opened, and counters. Made and destroyed by main, before and after all users. */
 #include "config.h"
 
 #include "daemon/tenant/tenant.h"
@@ -17,12 +17,12 @@ int ros2d_tenant_create(const char *name, const struct ros2_engine_ops *ops,
     struct ros2d_tenant *tenant;
     int rc;
 
-    if (strlen(name) >= sizeof(tenant->name))
-        return ros2i_fail(EINVAL, "tenant %.64s...: a name has at most %zu bytes", name,
+    if (name[0] == '\0' || strlen(name) >= sizeof(tenant->name))
+        return ros2i_fail(EINVAL, "tenant %s: a name has 1 to %zu bytes", name,
                           sizeof(tenant->name) - 1);
     tenant = calloc(1, sizeof(*tenant));
     if (!tenant)
-        return ros2i_fail(ENOMEM, "tenant %s: no memory", name);
+        return ros2i_fail(ENOMEM, "tenant %s: out of memory", name);
     strcpy(tenant->name, name);
     tenant->engine_ops = ops;
     tenant->engine = engine;
@@ -38,7 +38,7 @@ close_root:
     ops->root_close(tenant->root);
 free_tenant:
     free(tenant);
-    return rc;
+    return ros2i_fail_prefix(rc, "tenant %s", name);
 }
 
 void ros2d_tenant_destroy(struct ros2d_tenant *tenant)

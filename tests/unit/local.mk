@@ -69,6 +69,16 @@ tests_unit_inflight_test_LDADD = libcore.la libdata.la $(test_protocol)
 tests_unit_path_test_LDADD = libcore.la $(test_base)
 tests_unit_settings_test_LDADD = libcore.la $(test_base)
 tests_unit_url_test_LDADD = libcore.la $(test_base)
+# daemon
+unit_programs += \
+	tests/unit/handles_test \
+	tests/unit/regions_test \
+	tests/unit/sessions_test \
+	tests/unit/token_test
+tests_unit_handles_test_LDADD = $(test_daemon)
+tests_unit_regions_test_LDADD = $(test_daemon)
+tests_unit_sessions_test_LDADD = $(test_daemon)
+tests_unit_token_test_LDADD = $(test_daemon)
 
 unit_scripts =
 
