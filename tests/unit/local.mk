@@ -72,10 +72,12 @@ tests_unit_url_test_LDADD = libcore.la $(test_base)
 # daemon
 unit_programs += \
 	tests/unit/handles_test \
+	tests/unit/issue_test \
 	tests/unit/regions_test \
 	tests/unit/sessions_test \
 	tests/unit/token_test
 tests_unit_handles_test_LDADD = $(test_daemon)
+tests_unit_issue_test_LDADD = libtls_issue.la libbase.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 tests_unit_regions_test_LDADD = $(test_daemon)
 tests_unit_sessions_test_LDADD = $(test_daemon)
 tests_unit_token_test_LDADD = $(test_daemon)
