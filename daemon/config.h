@@ -16,32 +16,32 @@ struct ros2d_token_config {
 
 struct ros2d_config {
     struct {
-        char *listen;     /* "127.0.0.1:7720"; port 0 picks one */
-        uint32_t threads; /* 2 */
-        bool plaintext;   /* false; only with a loopback address */
+        char *listen;                                /* "127.0.0.1:7720"; port 0 picks one */
+        uint32_t threads;                            /* 2 */
+        bool plaintext;                              /* false; only with a loopback address */
         char *cert_file, *key_file, *client_ca_file; /* TLS; client_ca_file turns on mutual TLS */
         uint32_t call_timeout_ms; /* ceiling for calls without a deadline: 60000 */
     } control;
     struct {
-        char *listen;      /* "127.0.0.1:7721": thread i listens on port + i; port 0 picks */
-        char *advertise;   /* host that clients are told; NULL: that of the control plane */
-        char *transport;   /* "tcp" */
-        uint32_t threads;  /* 1 */
-        uint32_t spin_us;  /* 20 */
-        uint32_t credits;  /* 64 */
-        uint32_t inline_limit; /* 4096 */
-        uint32_t max_io;       /* 1 MiB */
-        uint32_t chunk;        /* 256 KiB */
+        char *listen;           /* "127.0.0.1:7721": thread i listens on port + i; port 0 picks */
+        char *advertise;        /* host that clients are told; NULL: that of the control plane */
+        char *transport;        /* "tcp" */
+        uint32_t threads;       /* 1 */
+        uint32_t spin_us;       /* 20 */
+        uint32_t credits;       /* 64 */
+        uint32_t inline_limit;  /* 4096 */
+        uint32_t max_io;        /* 1 MiB */
+        uint32_t chunk;         /* 256 KiB */
         uint32_t bounce_memory; /* per thread: 16 MiB */
         bool checksum;          /* true */
         uint32_t handshake_timeout_ms; /* 10000 */
         uint32_t max_channels;         /* 4096 */
     } data;
     struct {
-        char *name;   /* "posix" */
-        char *root;   /* directory */
-        char *config; /* engine's own "key=value,..." or NULL */
-        char *layers; /* NULL, or names from the bottom up: "forward,fault" */
+        char *name;         /* "posix" */
+        char *root;         /* directory */
+        char *config;       /* engine's own "key=value,..." or NULL */
+        char *layers;       /* NULL, or names from the bottom up: "forward,fault" */
         char *layer_config; /* for the layers; NULL: none */
     } engine;
     struct ros2d_token_config *tokens;
@@ -58,8 +58,11 @@ struct ros2d_config {
 int ros2d_config_load(const char *path, struct ros2d_config **config_p);
 /* All defaults, no tokens, no TLS: what --ephemeral fills in. */
 int ros2d_config_defaults(struct ros2d_config **config_p);
-/* The checks that need the file system (files exist, modes, directories), for --check-config and start. */
+/* The checks that need the file system (files exist, modes, directories), for --check-config and start. config: made by
+ * one of the two above. */
 int ros2d_config_check(const struct ros2d_config *config);
+/* Nanoseconds since 1970 UTC of "2027-01-31T00:00:00Z"; NULL: INT64_MAX, never. -EINVAL. */
+int ros2d_config_expiry(const char *text, int64_t *expiry_ns_p);
 void ros2d_config_free(struct ros2d_config *config);
 
 #endif

@@ -7,6 +7,9 @@ daemon_cppflags = -include $(top_builddir)/config.h $(AM_CPPFLAGS)
 noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
 	daemon/config.c \
+	daemon/config_check.c \
+	daemon/config_line.c \
+	daemon/config_yaml.c \
 	daemon/ephemeral.c \
 	daemon/metrics.c \
 	daemon/tenant/tenant.c \

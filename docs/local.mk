@@ -7,4 +7,5 @@ EXTRA_DIST += \
 	README.md \
 	docs/ARCHITECTURE.md \
 	docs/PROTOCOL.md \
-	docs/SECURITY.md
+	docs/SECURITY.md \
+	docs/ros2d.yaml
