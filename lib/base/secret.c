@@ -101,7 +101,7 @@ static int first_line(char *buf, size_t have, size_t max, const char *path, cons
 
 int ros2i_secret_read_file(const char *path, const char *what, size_t max, char **secret_p)
 {
-    int fd, rc = open_secret(path, what, &fd);
+    int fd = -1, rc = open_secret(path, what, &fd);
 
     if (rc < 0)
         return rc;

@@ -91,6 +91,7 @@ static void due_timers_fire_in_order_and_others_wait(void **state)
         assert_int_equal(order[i], 10 * (i + 1));
     assert_int_equal(ros2i_timers_next(timers), 50);
     assert_int_equal(probe[0].fired, 0);
+    ros2i_timers_disarm(timers, &probe[0].timer);
 }
 
 static void next_is_the_nearest_deadline_or_forever(void **state)
@@ -158,6 +159,7 @@ static void a_timer_that_arms_itself_for_the_past_does_not_hold_up_the_run(void 
     assert_int_equal(ros2i_timers_next(timers), 5);
     assert_int_equal(ros2i_timers_run(timers, 10), 1);
     assert_int_equal(a.fired, 2);
+    ros2i_timers_disarm(timers, &a.timer);
 }
 
 static void ending_forgets_armed_timers_without_firing(void **state)
