@@ -5,11 +5,11 @@
 
 #include <stdint.h>
 
-#define ROS2I_NS_PER_S 1000000000ull
+#define ROS2I_NS_PER_S  1000000000ull
 #define ROS2I_NS_PER_MS 1000000ull
-#define ROS2I_FOREVER UINT64_MAX
+#define ROS2I_FOREVER   UINT64_MAX
 
-uint64_t ros2i_now_ns(void);      /* monotonic */
+uint64_t ros2i_now_ns(void);       /* monotonic */
 int64_t ros2i_wall_clock_ns(void); /* since 1970 UTC, for expiry times that people see */
 
 /* Tests only: NULL restores the real one. */

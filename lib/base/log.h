@@ -5,7 +5,8 @@
 
 #include "ros2/plugin.h"
 
-typedef void ros2i_log_fn(void *arg, enum ros2_log_level level, const char *outlet, const char *line);
+typedef void ros2i_log_fn(void *arg, enum ros2_log_level level, const char *outlet,
+                          const char *line);
 
 /* fn NULL: silent. Lines above level are dropped before they are formatted. Threads: any. The sink may be called from
  * any thread, never with a lock of ours held. */
@@ -15,6 +16,7 @@ int ros2i_log_level(const char *name, enum ros2_log_level *level_p);
 /* A sink that writes "time level outlet: line" to stderr. */
 void ros2i_log_stderr(void *arg, enum ros2_log_level level, const char *outlet, const char *line);
 /* outlet: the folder, e.g. "data". line: lower case, `name value` pairs, no secrets. Control bytes are escaped. */
-void ros2i_log(enum ros2_log_level level, const char *outlet, const char *fmt, ...) ROS2_PRINTF(3, 4);
+void ros2i_log(enum ros2_log_level level, const char *outlet, const char *fmt, ...)
+    ROS2_PRINTF(3, 4);
 
 #endif

@@ -5,7 +5,11 @@
 
 #include <stdint.h>
 
-enum ros2i_right { ROS2I_RIGHT_READ = 1 << 0, ROS2I_RIGHT_WRITE = 1 << 1, ROS2I_RIGHT_APPEND = 1 << 2 };
+enum ros2i_right {
+    ROS2I_RIGHT_READ = 1 << 0,
+    ROS2I_RIGHT_WRITE = 1 << 1,
+    ROS2I_RIGHT_APPEND = 1 << 2
+};
 
 struct ros2i_capability {
     uint64_t handle; /* index in the low 32 bits, generation above; generation 0 is never valid */

@@ -8,17 +8,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ROS2I_WIRE_VERSION 1
-#define ROS2I_WIRE_MAGIC 0x32534f52u /* "ROS2" */
-#define ROS2I_WIRE_HEADER_LEN 16
-#define ROS2I_WIRE_SEGMENT_LEN 24
-#define ROS2I_WIRE_REPLY_LEN 56
+#define ROS2I_WIRE_VERSION      1
+#define ROS2I_WIRE_MAGIC        0x32534f52u /* "ROS2" */
+#define ROS2I_WIRE_HEADER_LEN   16
+#define ROS2I_WIRE_SEGMENT_LEN  24
+#define ROS2I_WIRE_REPLY_LEN    56
 #define ROS2I_WIRE_SEGMENTS_MAX 16
-#define ROS2I_WIRE_CRCS_MAX 64
-#define ROS2I_WIRE_IO_MAX (16u << 20) /* upper bound of any negotiated max_io */
-#define ROS2I_WIRE_INLINE_MAX 32768u  /* upper bound of any negotiated inline limit */
-#define ROS2I_WIRE_CREDITS_MAX 1024u
-#define ROS2I_WIRE_TEXT_MAX 255u
+#define ROS2I_WIRE_CRCS_MAX     64
+#define ROS2I_WIRE_IO_MAX       (16u << 20) /* upper bound of any negotiated max_io */
+#define ROS2I_WIRE_INLINE_MAX   32768u      /* upper bound of any negotiated inline limit */
+#define ROS2I_WIRE_CREDITS_MAX  1024u
+#define ROS2I_WIRE_TEXT_MAX     255u
 /* The longest message of version 1: a WRITE with the largest inline payload. */
 #define ROS2I_WIRE_MESSAGE_MAX (ROS2I_WIRE_INLINE_MAX + 1024u)
 
@@ -59,7 +59,8 @@ enum ros2i_option {
 
 enum ros2i_segment_kind {
     ROS2I_SEGMENT_REGION = 0, /* id is a region of Memory.Register */
-    ROS2I_SEGMENT_TOKEN = 1,  /* id is a transport token of this channel, checked by the client's own transport */
+    ROS2I_SEGMENT_TOKEN =
+        1, /* id is a transport token of this channel, checked by the client's own transport */
 };
 
 struct ros2i_segment {
@@ -89,7 +90,8 @@ struct ros2i_challenge {
 };
 
 struct ros2i_reject {
-    uint32_t err; /* positive errno: EACCES, ESTALE (epoch), EPROTONOSUPPORT (version), EBUSY, ... */
+    uint32_t
+        err; /* positive errno: EACCES, ESTALE (epoch), EPROTONOSUPPORT (version), EBUSY, ... */
     const char *text;
     size_t text_len;
 };
@@ -111,15 +113,17 @@ struct ros2i_reply {
     uint64_t offset;           /* append: where the data went */
     uint64_t durability_epoch; /* the write verifier */
     uint32_t crc;              /* of all bytes of the read, with CHECKSUM */
-    uint32_t engine_ns, queue_ns; /* time in the engine; time from arrival to engine start; saturated */
-    uint32_t payload_len;      /* inline bytes that follow: 0 or bytes */
+    uint32_t engine_ns,
+        queue_ns;         /* time in the engine; time from arrival to engine start; saturated */
+    uint32_t payload_len; /* inline bytes that follow: 0 or bytes */
     const void *payload;
 };
 
 struct ros2i_msg {
     uint8_t type;
     uint16_t flags;
-    uint64_t request_id; /* 0 in handshake messages and CANCEL; PONG repeats PING's, whatever it is */
+    uint64_t
+        request_id; /* 0 in handshake messages and CANCEL; PONG repeats PING's, whatever it is */
     union {
         struct ros2i_hello hello;
         struct ros2i_challenge challenge;
