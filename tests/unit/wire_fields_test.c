@@ -77,7 +77,7 @@ static const struct field_case field_cases[] = {
     {"write_largest_inline", 2, 2, 1, 0, "1 checksums"},
     {"write_largest_inline", 38, 2, 1, 2, "2 checksums"},
     {"write_largest_inline", 38, 2, 1, 0, "0 checksums"},
-    {"write_largest", 32, 4, 16 * MIB, 16 * MIB + 1, "length"},
+    {"write_largest", 32, 4, 16 * MIB, 16 * MIB + 1, "length 16777217, at most"},
     {"write_largest", 38, 2, 64, 65, "65 checksums"},
     {"cancel", 16, 8, 1, 0, "target"},
     {"reply", 16, 4, 4095, 4096, "status 4096"},
@@ -174,6 +174,11 @@ static void spoil_length(struct ros2i_msg *msg)
 {
     msg->u.io.length++;
 }
+static void spoil_length_and_segment(struct ros2i_msg *msg)
+{
+    msg->u.io.length++;
+    msg->u.io.segment[0].len++;
+}
 static void spoil_segment_count(struct ros2i_msg *msg)
 {
     msg->u.io.segment_count = 17;
@@ -248,6 +253,8 @@ static const struct encode_case encode_cases[] = {
     {"read_segments", spoil_read_crcs},
     {"read_inline", spoil_inline_length},
     {"write_largest", spoil_length},
+    {"write_largest", spoil_length_and_segment},
+    {"read_largest", spoil_length_and_segment},
     {"write_largest", spoil_crc_count},
     {"write_largest_inline", spoil_length},
     {"cancel", spoil_target},
