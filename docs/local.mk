@@ -7,5 +7,6 @@ EXTRA_DIST += \
 	README.md \
 	docs/ARCHITECTURE.md \
 	docs/PROTOCOL.md \
+	docs/PROTOCOL-tcp.md \
 	docs/SECURITY.md \
 	docs/ros2d.yaml

@@ -3,7 +3,28 @@
 # A new program is a line in conformance_programs (and maybe an _LDADD, see tests/local.mk); a new script is a line in
 # conformance_scripts.
 
-conformance_programs =
+conformance_programs = \
+	tests/conformance/transport_ends \
+	tests/conformance/transport_endpoints \
+	tests/conformance/transport_get \
+	tests/conformance/transport_messages \
+	tests/conformance/transport_put \
+	tests/conformance/transport_regions
+
+# Which plugin: ROS2_TEST_TRANSPORT, by default tcp.
+transport_pair = tests/conformance/transport_pair.c tests/conformance/transport_pair.h
+tests_conformance_transport_ends_SOURCES = tests/conformance/transport_ends.c $(transport_pair)
+tests_conformance_transport_ends_LDADD = $(test_base)
+tests_conformance_transport_endpoints_SOURCES = tests/conformance/transport_endpoints.c $(transport_pair)
+tests_conformance_transport_endpoints_LDADD = $(test_base)
+tests_conformance_transport_get_SOURCES = tests/conformance/transport_get.c $(transport_pair)
+tests_conformance_transport_get_LDADD = $(test_base)
+tests_conformance_transport_messages_SOURCES = tests/conformance/transport_messages.c $(transport_pair)
+tests_conformance_transport_messages_LDADD = $(test_base)
+tests_conformance_transport_put_SOURCES = tests/conformance/transport_put.c $(transport_pair)
+tests_conformance_transport_put_LDADD = $(test_base)
+tests_conformance_transport_regions_SOURCES = tests/conformance/transport_regions.c $(transport_pair)
+tests_conformance_transport_regions_LDADD = $(test_base)
 
 conformance_scripts =
 

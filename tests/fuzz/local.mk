@@ -5,12 +5,15 @@
 # With --enable-fuzzers (clang) it is a libFuzzer program; else it replays its corpus once, in make check.
 
 fuzz_programs = \
+	tests/fuzz/tcp_frame \
 	tests/fuzz/wire
 
 tests_fuzz_wire_SOURCES = tests/fuzz/wire.c tests/unit/wire_samples.c
 tests_fuzz_wire_LDADD = libprotocol.la libbase.la $(fuzz_main)
 
 # Not built by default: writes the first corpus of wire anew.
+tests_fuzz_tcp_frame_LDADD = libtransporttcp.la libbase.la $(fuzz_main)
+
 EXTRA_PROGRAMS += tests/fuzz/seed_wire
 tests_fuzz_seed_wire_SOURCES = tests/fuzz/seed_wire.c tests/unit/wire_samples.c
 tests_fuzz_seed_wire_LDADD = libprotocol.la libbase.la
