@@ -47,7 +47,8 @@ bool ros2i_op_advance(struct ros2i_op *op, int64_t n)
 
 static int64_t blocking_step(const struct ros2i_op *op)
 {
-    char *buf = op->buf + op->moved;
+    char *buf =
+        op->moved ? op->buf + op->moved : op->buf; /* an fsync has no buffer to count from */
     size_t left = op->len - op->moved;
     off_t at = (off_t)(op->offset + op->moved);
     ssize_t n = 0;

@@ -35,7 +35,8 @@ endif
 TESTS += $(conformance_scripts)
 EXTRA_DIST += $(conformance_scripts)
 
-# The engine suite is one program; each script runs it on one engine, configuration and stack of layers.
+# The engine suite is one program; each script runs it on one engine, configuration and stack of layers. Beside it,
+# programs for what one engine or layer promises alone.
 engine_scripts = \
 	tests/conformance/engine_posix_auto.sh \
 	tests/conformance/engine_posix_nowait.sh \
@@ -54,8 +55,14 @@ tests_conformance_engine_suite_SOURCES = \
 	tests/conformance/engine_world.c
 tests_conformance_engine_suite_LDADD = $(test_base)
 
+engine_programs = tests/conformance/engine_fault tests/conformance/engine_posix
+tests_conformance_engine_fault_SOURCES = tests/conformance/engine_fault.c tests/conformance/engine_world.c
+tests_conformance_engine_fault_LDADD = $(test_base)
+tests_conformance_engine_posix_SOURCES = tests/conformance/engine_posix.c tests/conformance/engine_world.c
+tests_conformance_engine_posix_LDADD = $(test_base)
+
 if HAVE_CMOCKA
-check_PROGRAMS += tests/conformance/engine_suite
-TESTS += $(engine_scripts)
+check_PROGRAMS += tests/conformance/engine_suite $(engine_programs)
+TESTS += $(engine_scripts) $(engine_programs)
 endif
 EXTRA_DIST += $(engine_scripts)
