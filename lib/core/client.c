@@ -73,8 +73,10 @@ int ros2i_client_error(int rc)
 {
     if (rc != -ENOKEY)
         return rc;
-    return ros2i_fail(ESTALE, "the daemon does not know this session any more: it was restarted, or the session expired; "
-                              "connect again and reopen the files");
+    return ros2i_fail(
+        ESTALE,
+        "the daemon does not know this session any more: it was restarted, or the session expired; "
+        "connect again and reopen the files");
 }
 
 int ros2i_client_attach(struct ros2_client *client, uint64_t deadline_ns)
@@ -85,7 +87,8 @@ int ros2i_client_attach(struct ros2_client *client, uint64_t deadline_ns)
     memcpy(nonce, client->nonce, sizeof(nonce));
     pthread_mutex_unlock(&client->lock);
     if (memcmp(nonce, none, sizeof(nonce)) == 0)
-        return ros2i_fail(EIO, "no randomness at fork(): this process cannot use the clients it inherited");
+        return ros2i_fail(
+            EIO, "no randomness at fork(): this process cannot use the clients it inherited");
     int rc = ros2i_control_attach(client->control, nonce, deadline_ns);
     if (rc == 0)
         atomic_store(&client->attached, true);
@@ -108,8 +111,9 @@ static int create_control(struct ros2_client *client, const struct ros2i_setting
         if (rc < 0)
             return rc;
         if (!ros2i_endpoints_loopback(client))
-            return ros2i_fail(EINVAL, "plaintext is allowed to a loopback address only, which %s is not; use TLS",
-                              settings->url.host);
+            return ros2i_fail(
+                EINVAL, "plaintext is allowed to a loopback address only, which %s is not; use TLS",
+                settings->url.host);
     }
     struct ros2i_control_options options = {
         .host = settings->url.host,
@@ -178,7 +182,8 @@ static int connect_with(const struct ros2i_settings *settings, struct ros2_clien
     return 0;
 }
 
-int ros2_connect(const char *url, const struct ros2_connect_options *options, struct ros2_client **client_p)
+int ros2_connect(const char *url, const struct ros2_connect_options *options,
+                 struct ros2_client **client_p)
 {
     pthread_once(&log_once, log_by_environment);
     if (!client_p)
@@ -189,7 +194,8 @@ int ros2_connect(const char *url, const struct ros2_connect_options *options, st
         return ros2i_fail_prefix(rc, "connect");
     rc = connect_with(&settings, client_p);
     if (rc < 0)
-        rc = ros2i_fail_prefix(rc, settings.url.v6 ? "connect ros2://[%s]:%u" : "connect ros2://%s:%u",
+        rc = ros2i_fail_prefix(rc,
+                               settings.url.v6 ? "connect ros2://[%s]:%u" : "connect ros2://%s:%u",
                                settings.url.host, settings.url.port);
     ros2i_settings_fini(&settings);
     return rc;
@@ -208,9 +214,11 @@ void ros2_disconnect(struct ros2_client *client)
     pthread_mutex_unlock(&client->lock);
     ros2i_registry_unlock();
     if (leaked)
-        ros2i_log(ROS2_LOG_WARN, "core", "disconnect with files open: they must not be used any more");
+        ros2i_log(ROS2_LOG_WARN, "core",
+                  "disconnect with files open: they must not be used any more");
     /* A child's exit does not end the session: it is its parent's. */
-    if (!inherited && ros2i_control_close_session(client->control, ros2i_now_ns() + DISCONNECT_NS) < 0)
+    if (!inherited &&
+        ros2i_control_close_session(client->control, ros2i_now_ns() + DISCONNECT_NS) < 0)
         ros2i_log(ROS2_LOG_INFO, "core", "session not closed, it will expire: %s", ros2i_error());
     free_client(client);
 }

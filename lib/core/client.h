@@ -29,10 +29,12 @@ struct ros2_client {
     struct ros2i_session session; /* wiped with the client */
     uint64_t timeout_ns;
     int checksum;
-    char host[ROS2I_HOSTS_MAX][ROS2I_CHANNEL_ADDRESS_MAX]; /* of the control plane: numeric, v6 in brackets */
+    char host[ROS2I_HOSTS_MAX]
+             [ROS2I_CHANNEL_ADDRESS_MAX]; /* of the control plane: numeric, v6 in brackets */
     unsigned host_count;
 
-    _Atomic bool attached; /* this process's nonce is known to the daemon; false after fork() until the next call */
+    _Atomic bool
+        attached; /* this process's nonce is known to the daemon; false after fork() until the next call */
 
     pthread_mutex_t lock; /* never held over a call that blocks; taken by fork() */
     /* Guarded by lock: */

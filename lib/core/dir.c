@@ -27,12 +27,13 @@ struct ros2_dir {
     char bytes[PAGE_BYTES + ROS2I_NAME_MAX + 1]; /* names with NUL; always room for one more */
     uint32_t count, next;                        /* names in the page, and the one to give next */
     uint32_t used;                               /* bytes of bytes[] */
-    uint64_t cookie;                             /* of the last name in the page: the next page is behind it */
-    bool end;                                    /* the page is the last */
-    bool bad;                                    /* the daemon sent a name that cannot be one */
+    uint64_t cookie; /* of the last name in the page: the next page is behind it */
+    bool end;        /* the page is the last */
+    bool bad;        /* the daemon sent a name that cannot be one */
 };
 
-static int add_name(void *arg, const char *name, size_t len, const struct ros2_attr *attr, uint64_t cookie)
+static int add_name(void *arg, const char *name, size_t len, const struct ros2_attr *attr,
+                    uint64_t cookie)
 {
     struct ros2_dir *dir = arg;
     (void)attr;
@@ -56,7 +57,8 @@ static int load_page(struct ros2_dir *dir)
         return rc;
     dir->count = dir->next = dir->used = 0;
     bool end = false;
-    rc = ros2i_control_list(dir->client->control, dir->path.text, dir->cookie, false, add_name, dir, deadline_ns, &end);
+    rc = ros2i_control_list(dir->client->control, dir->path.text, dir->cookie, false, add_name, dir,
+                            deadline_ns, &end);
     if (rc < 0)
         return ros2i_client_error(rc);
     if (dir->bad)

@@ -18,7 +18,8 @@
 static int add_host(struct ros2_client *client, const struct addrinfo *info)
 {
     char numeric[NI_MAXHOST];
-    int rc = getnameinfo(info->ai_addr, info->ai_addrlen, numeric, sizeof(numeric), NULL, 0, NI_NUMERICHOST);
+    int rc = getnameinfo(info->ai_addr, info->ai_addrlen, numeric, sizeof(numeric), NULL, 0,
+                         NI_NUMERICHOST);
     if (rc != 0)
         return rc;
     char *host = client->host[client->host_count];
@@ -36,7 +37,8 @@ int ros2i_endpoints_resolve(struct ros2_client *client, const char *host)
     if (client->host_count > 0)
         return 0;
     int rc = getaddrinfo(host, NULL, &hints, &list);
-    for (struct addrinfo *info = list; info && rc == 0 && client->host_count < ROS2I_HOSTS_MAX; info = info->ai_next)
+    for (struct addrinfo *info = list; info && rc == 0 && client->host_count < ROS2I_HOSTS_MAX;
+         info = info->ai_next)
         rc = add_host(client, info);
     if (list)
         freeaddrinfo(list);
@@ -44,7 +46,9 @@ int ros2i_endpoints_resolve(struct ros2_client *client, const char *host)
         return 0;
     client->host_count = 0;
     return ros2i_fail(EHOSTUNREACH, "host %s: %s", host,
-                      rc == EAI_SYSTEM ? ros2i_strerror(errno) : rc != 0 ? gai_strerror(rc) : "no address");
+                      rc == EAI_SYSTEM ? ros2i_strerror(errno)
+                      : rc != 0        ? gai_strerror(rc)
+                                       : "no address");
 }
 
 bool ros2i_endpoints_loopback(const struct ros2_client *client)
@@ -80,10 +84,13 @@ int ros2i_endpoints_choose(struct ros2_client *client)
                   rc < 0 ? ros2i_error() : "no tokens");
     }
     client->ops = NULL;
-    return rc < 0 ? rc : ros2i_fail(EPROTONOSUPPORT, "the daemon offers no transport that this library can use");
+    return rc < 0 ? rc
+                  : ros2i_fail(EPROTONOSUPPORT,
+                               "the daemon offers no transport that this library can use");
 }
 
-static const struct ros2i_endpoint *endpoint_of_queue(const struct ros2_client *client, uint32_t number)
+static const struct ros2i_endpoint *endpoint_of_queue(const struct ros2_client *client,
+                                                      uint32_t number)
 {
     const struct ros2i_session *session = &client->session;
     uint32_t count = 0;
@@ -105,7 +112,8 @@ unsigned ros2i_endpoints_of_queue(const struct ros2_client *client, uint32_t num
     }
     for (unsigned i = 0; i < client->host_count; i++) {
         /* Both are bounded well below the sum: a numeric address and ":65535". */
-        int len = snprintf(address[i], ROS2I_CHANNEL_ADDRESS_MAX, "%s%s", client->host[i], endpoint->address);
+        int len = snprintf(address[i], ROS2I_CHANNEL_ADDRESS_MAX, "%s%s", client->host[i],
+                           endpoint->address);
         if (len < 0 || len >= ROS2I_CHANNEL_ADDRESS_MAX)
             address[i][0] = '\0';
     }

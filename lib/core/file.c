@@ -67,8 +67,8 @@ static bool unlink_file(struct ros2_file *file)
     return inherited;
 }
 
-int ros2i_file_open(struct ros2_client *client, const char *path, unsigned open_flags, uint32_t mode,
-                    uint64_t deadline_ns, struct ros2_file **file_p)
+int ros2i_file_open(struct ros2_client *client, const char *path, unsigned open_flags,
+                    uint32_t mode, uint64_t deadline_ns, struct ros2_file **file_p)
 {
     struct ros2_file *file = NULL;
     int rc = create_file(client, path, &file);
@@ -79,7 +79,8 @@ int ros2i_file_open(struct ros2_client *client, const char *path, unsigned open_
     if (rc == 0)
         rc = ros2i_client_error(ros2i_control_open_many(client->control, &item, 1, deadline_ns));
     if (rc == 0 && item.err < 0)
-        rc = ros2i_fail(-item.err, "%s", item.error_text[0] ? item.error_text : ros2i_strerror(-item.err));
+        rc = ros2i_fail(-item.err, "%s",
+                        item.error_text[0] ? item.error_text : ros2i_strerror(-item.err));
     if (rc < 0) {
         free_file(file);
         return rc;
@@ -94,7 +95,8 @@ int ros2i_file_open(struct ros2_client *client, const char *path, unsigned open_
     return 0;
 }
 
-int ros2_open(struct ros2_client *client, const char *path, int flags, mode_t mode, struct ros2_file **file_p)
+int ros2_open(struct ros2_client *client, const char *path, int flags, mode_t mode,
+              struct ros2_file **file_p)
 {
     struct ros2i_path resolved;
     unsigned open_flags;
@@ -106,7 +108,8 @@ int ros2_open(struct ros2_client *client, const char *path, int flags, mode_t mo
     if (rc == 0 && resolved.directory)
         open_flags |= ROS2_OPEN_DIRECTORY;
     if (rc == 0)
-        rc = ros2i_file_open(client, resolved.text, open_flags, mode & 07777, ros2i_client_deadline(client), file_p);
+        rc = ros2i_file_open(client, resolved.text, open_flags, mode & 07777,
+                             ros2i_client_deadline(client), file_p);
     return rc < 0 ? ros2i_fail_prefix(rc, "open %s", path ? path : "(null)") : 0;
 }
 
@@ -120,9 +123,11 @@ int ros2_close(struct ros2_file *file)
      * stay open at the daemon for longer than the caller believes. */
     if (!inherited) {
         int err = 0;
-        int rc = ros2i_control_close_many(client->control, &file->handle, 1, &err, ros2i_client_deadline(client));
+        int rc = ros2i_control_close_many(client->control, &file->handle, 1, &err,
+                                          ros2i_client_deadline(client));
         if (rc < 0 || err != 0)
-            ros2i_log(ROS2_LOG_INFO, "core", "close %s: not told to the daemon, the session's end closes it: %s",
+            ros2i_log(ROS2_LOG_INFO, "core",
+                      "close %s: not told to the daemon, the session's end closes it: %s",
                       file->path, rc < 0 ? ros2i_error() : ros2i_strerror(err < 0 ? -err : err));
     }
     free_file(file);
@@ -138,8 +143,8 @@ void ros2i_file_after_fork(struct ros2_file *file)
 
 /* -- read, write -- */
 
-static int check_transfer(const struct ros2_file *file, bool allowed, const char *what, const void *buf, size_t len,
-                          uint64_t offset)
+static int check_transfer(const struct ros2_file *file, bool allowed, const char *what,
+                          const void *buf, size_t len, uint64_t offset)
 {
     if (file->directory)
         return ros2i_fail(EISDIR, "it is a directory");
@@ -148,7 +153,8 @@ static int check_transfer(const struct ros2_file *file, bool allowed, const char
     if (len > SSIZE_MAX)
         return ros2i_fail(EINVAL, "the length %zu is above SSIZE_MAX", len);
     if (offset > (uint64_t)INT64_MAX - len)
-        return ros2i_fail(EINVAL, "offset %llu and length %zu go past 2^63 - 1", (unsigned long long)offset, len);
+        return ros2i_fail(EINVAL, "offset %llu and length %zu go past 2^63 - 1",
+                          (unsigned long long)offset, len);
     if (!buf && len > 0)
         return ros2i_fail(EFAULT, "the buffer is NULL");
     return 0;
@@ -172,7 +178,8 @@ static ssize_t read_at(struct ros2_file *file, void *buf, size_t len, uint64_t o
 /* offset_p: in: where to write; out: behind the last byte. */
 static ssize_t write_at(struct ros2_file *file, const void *buf, size_t len, uint64_t *offset_p)
 {
-    int rc = check_transfer(file, file->writable, "writing", buf, len, file->append ? 0 : *offset_p);
+    int rc =
+        check_transfer(file, file->writable, "writing", buf, len, file->append ? 0 : *offset_p);
     if (rc < 0 || len == 0)
         return rc;
     struct ros2i_op op;
@@ -232,7 +239,8 @@ static int get_attr(struct ros2_file *file, struct ros2_attr *attr)
     int rc = ros2i_client_enter(file->client, deadline_ns);
     if (rc < 0)
         return rc;
-    return ros2i_client_error(ros2i_control_fstat(file->client->control, file->handle, deadline_ns, attr));
+    return ros2i_client_error(
+        ros2i_control_fstat(file->client->control, file->handle, deadline_ns, attr));
 }
 
 static int64_t seek(struct ros2_file *file, int64_t offset, int whence)

@@ -21,8 +21,9 @@ struct ros2_file {
 
     struct ros2i_unsynced unsynced;
 
-    pthread_mutex_t offset_lock; /* held over a whole read or write: POSIX makes them atomic in respect of the offset */
-    uint64_t offset;             /* guarded by offset_lock; 0..INT64_MAX */
+    pthread_mutex_t
+        offset_lock; /* held over a whole read or write: POSIX makes them atomic in respect of the offset */
+    uint64_t offset; /* guarded by offset_lock; 0..INT64_MAX */
 
     /* Guarded by client->lock. */
     bool inherited; /* opened before a fork(): the handle is the parent's to close */
@@ -30,8 +31,8 @@ struct ros2_file {
 };
 
 /* Opens a resolved path; flags as on the wire (enum ros2_open_flag). */
-int ros2i_file_open(struct ros2_client *client, const char *path, unsigned open_flags, uint32_t mode,
-                    uint64_t deadline_ns, struct ros2_file **file_p);
+int ros2i_file_open(struct ros2_client *client, const char *path, unsigned open_flags,
+                    uint32_t mode, uint64_t deadline_ns, struct ros2_file **file_p);
 int ros2i_file_sync(struct ros2_file *file, uint64_t deadline_ns);
 /* In a forked child: locks are made anew, and the handle is not this process's to close. */
 void ros2i_file_after_fork(struct ros2_file *file);

@@ -99,5 +99,7 @@ static void install(void)
 int ros2i_fork_install(void)
 {
     pthread_once(&once, install);
-    return install_error == 0 ? 0 : ros2i_fail(install_error, "fork handlers: %s", ros2i_strerror(install_error));
+    return install_error == 0
+               ? 0
+               : ros2i_fail(install_error, "fork handlers: %s", ros2i_strerror(install_error));
 }

@@ -46,7 +46,8 @@ static const char *shown(const char *path)
 }
 
 /* How every call of this file begins. */
-static int begin(struct ros2_client *client, const char *path, struct ros2i_path *path_p, uint64_t *deadline_ns_p)
+static int begin(struct ros2_client *client, const char *path, struct ros2i_path *path_p,
+                 uint64_t *deadline_ns_p)
 {
     int rc = ros2i_path_resolve(path, path_p);
     if (rc < 0)
@@ -62,7 +63,8 @@ int ros2_stat(struct ros2_client *client, const char *path, struct stat *st)
     uint64_t deadline_ns;
     int rc = begin(client, path, &resolved, &deadline_ns);
     if (rc == 0)
-        rc = ros2i_client_error(ros2i_control_stat(client->control, resolved.text, false, deadline_ns, &attr));
+        rc = ros2i_client_error(
+            ros2i_control_stat(client->control, resolved.text, false, deadline_ns, &attr));
     if (rc == 0 && resolved.directory && (attr.mode & S_IFMT) != S_IFDIR)
         rc = ros2i_fail(ENOTDIR, "it is not a directory");
     if (rc < 0)
@@ -77,7 +79,8 @@ int ros2_mkdir(struct ros2_client *client, const char *path, mode_t mode)
     uint64_t deadline_ns;
     int rc = begin(client, path, &resolved, &deadline_ns);
     if (rc == 0)
-        rc = ros2i_client_error(ros2i_control_mkdir(client->control, resolved.text, mode & 07777, deadline_ns));
+        rc = ros2i_client_error(
+            ros2i_control_mkdir(client->control, resolved.text, mode & 07777, deadline_ns));
     return rc < 0 ? ros2i_fail_prefix(rc, "mkdir %s", shown(path)) : 0;
 }
 
@@ -89,7 +92,8 @@ int ros2_unlink(struct ros2_client *client, const char *path)
     if (rc == 0 && resolved.directory)
         rc = ros2i_fail(EISDIR, "the path names a directory; use ros2_rmdir()");
     if (rc == 0)
-        rc = ros2i_client_error(ros2i_control_unlink(client->control, resolved.text, false, deadline_ns));
+        rc = ros2i_client_error(
+            ros2i_control_unlink(client->control, resolved.text, false, deadline_ns));
     return rc < 0 ? ros2i_fail_prefix(rc, "unlink %s", shown(path)) : 0;
 }
 
@@ -101,7 +105,8 @@ int ros2_rmdir(struct ros2_client *client, const char *path)
     if (rc == 0 && strcmp(resolved.text, "/") == 0)
         rc = ros2i_fail(EBUSY, "the root cannot be removed");
     if (rc == 0)
-        rc = ros2i_client_error(ros2i_control_unlink(client->control, resolved.text, true, deadline_ns));
+        rc = ros2i_client_error(
+            ros2i_control_unlink(client->control, resolved.text, true, deadline_ns));
     return rc < 0 ? ros2i_fail_prefix(rc, "rmdir %s", shown(path)) : 0;
 }
 
@@ -113,12 +118,13 @@ int ros2_rename(struct ros2_client *client, const char *from, const char *to)
     if (rc == 0)
         rc = begin(client, from, &resolved_from, &deadline_ns);
     if (rc == 0)
-        rc = ros2i_client_error(
-            ros2i_control_rename(client->control, resolved_from.text, resolved_to.text, deadline_ns));
+        rc = ros2i_client_error(ros2i_control_rename(client->control, resolved_from.text,
+                                                     resolved_to.text, deadline_ns));
     return rc < 0 ? ros2i_fail_prefix(rc, "rename %s to %s", shown(from), shown(to)) : 0;
 }
 
-static int sync_path(struct ros2_client *client, const char *path, unsigned open_flags, uint64_t deadline_ns)
+static int sync_path(struct ros2_client *client, const char *path, unsigned open_flags,
+                     uint64_t deadline_ns)
 {
     struct ros2_file *file;
     int rc = ros2i_file_open(client, path, open_flags, 0, deadline_ns, &file);
@@ -146,7 +152,8 @@ int ros2_publish(struct ros2_client *client, const char *tmp, const char *final)
     }
     if (rc == 0) {
         step = "rename";
-        rc = ros2i_client_error(ros2i_control_rename(client->control, from.text, to.text, deadline_ns));
+        rc = ros2i_client_error(
+            ros2i_control_rename(client->control, from.text, to.text, deadline_ns));
     }
     if (rc == 0) {
         /* The name is there from here on; that it outlives a crash is what is left. */
@@ -154,5 +161,6 @@ int ros2_publish(struct ros2_client *client, const char *tmp, const char *final)
         ros2i_path_parent(&to);
         rc = sync_path(client, to.text, ROS2_OPEN_READ | ROS2_OPEN_DIRECTORY, deadline_ns);
     }
-    return rc < 0 ? ros2i_fail_prefix(rc, "publish %s as %s: %s", shown(tmp), shown(final), step) : 0;
+    return rc < 0 ? ros2i_fail_prefix(rc, "publish %s as %s: %s", shown(tmp), shown(final), step)
+                  : 0;
 }

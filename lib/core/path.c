@@ -37,7 +37,8 @@ int ros2i_path_resolve(const char *path, struct ros2i_path *path_p)
         bool dots = len == 2 && at[0] == '.' && at[1] == '.';
         path_p->directory = len == 0 || dot || dots;
         if (len > ROS2I_NAME_MAX)
-            return ros2i_fail(ENAMETOOLONG, "a name in the path has %zu bytes, more than %d", len, ROS2I_NAME_MAX);
+            return ros2i_fail(ENAMETOOLONG, "a name in the path has %zu bytes, more than %d", len,
+                              ROS2I_NAME_MAX);
         if (dots) {
             used = without_last(text, used);
         } else if (len > 0 && !dot) {

@@ -21,7 +21,7 @@
 #include "lib/core/fork.h"
 
 /* Two thirds of a wakeup on the machines measured; more would take the core from a daemon on the same machine. */
-#define SPIN_NS 20000u
+#define SPIN_NS            20000u
 #define POLL_ONLY_PAUSE_NS 50000u
 /* An attach that fails for another reason than a lost session is tried again after so long. */
 #define ATTACH_NS (5 * ROS2I_NS_PER_S)
@@ -205,7 +205,8 @@ static void sleep_on(struct ros2i_queue *queue, uint64_t now_ns)
         left = POLL_ONLY_PAUSE_NS;
     struct timespec timeout = {(time_t)(left / ROS2I_NS_PER_S), (long)(left % ROS2I_NS_PER_S)};
     struct pollfd pollfd = {queue->fd, POLLIN, 0};
-    ppoll(&pollfd, queue->fd < 0 ? 0 : 1, next_ns == ROS2I_FOREVER && queue->fd >= 0 ? NULL : &timeout, NULL);
+    ppoll(&pollfd, queue->fd < 0 ? 0 : 1,
+          next_ns == ROS2I_FOREVER && queue->fd >= 0 ? NULL : &timeout, NULL);
 }
 
 /* Spinning pays only where answers come within it: waits that outlast it halve it, waits within it restore it. */

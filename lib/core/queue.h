@@ -22,8 +22,8 @@ struct ros2i_queue {
 
     /* Owner. */
     struct ros2i_channel *channel;
-    int fd;            /* to sleep on; -1: the transport has to be polled */
-    uint64_t spin_ns;  /* how long waiting polls before it sleeps; adapts */
+    int fd;                                  /* to sleep on; -1: the transport has to be polled */
+    uint64_t spin_ns;                        /* how long waiting polls before it sleeps; adapts */
     struct ros2i_op *done_first, *done_last; /* completed, not reaped */
 
     _Atomic bool busy; /* the owner is inside the channel; read by fork() */

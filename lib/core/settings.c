@@ -16,27 +16,34 @@
 #include "lib/base/secret.h"
 #include "lib/core/settings_file.h"
 
-#define TOKEN_MAX 8192
+#define TOKEN_MAX   8192
 #define SYSTEM_FILE "/etc/ros2/client.yaml"
 
 /* The caller's struct may be of an older or newer library than this one. */
-static int copy_options(const struct ros2_connect_options *from, struct ros2_connect_options *options)
+static int copy_options(const struct ros2_connect_options *from,
+                        struct ros2_connect_options *options)
 {
     *options = (struct ros2_connect_options){.size = sizeof(*options)};
     if (!from)
         return 0;
     if (from->size < offsetof(struct ros2_connect_options, timeout_ns))
-        return ros2i_fail(EINVAL, "connect options: size is %zu; set it to sizeof(struct ros2_connect_options)", from->size);
+        return ros2i_fail(
+            EINVAL, "connect options: size is %zu; set it to sizeof(struct ros2_connect_options)",
+            from->size);
     size_t known = from->size < sizeof(*options) ? from->size : sizeof(*options);
     memcpy(options, from, known);
     for (size_t i = known; i < from->size; i++)
         if (((const char *)from)[i] != 0)
-            return ros2i_fail(EINVAL, "connect options: the program sets an option that this libros2 does not know; it "
-                                      "needs a newer one");
+            return ros2i_fail(
+                EINVAL,
+                "connect options: the program sets an option that this libros2 does not know; it "
+                "needs a newer one");
     if (options->flags & ~ROS2_CONNECT_PLAINTEXT)
-        return ros2i_fail(EINVAL, "connect options: unknown flags 0x%x", options->flags & ~ROS2_CONNECT_PLAINTEXT);
+        return ros2i_fail(EINVAL, "connect options: unknown flags 0x%x",
+                          options->flags & ~ROS2_CONNECT_PLAINTEXT);
     if (options->checksum < -1 || options->checksum > 1)
-        return ros2i_fail(EINVAL, "connect options: checksum %d is not -1, 0 or 1", options->checksum);
+        return ros2i_fail(EINVAL, "connect options: checksum %d is not -1, 0 or 1",
+                          options->checksum);
     if (options->timeout_ns > ROS2I_TIMEOUT_MAX_NS)
         return ros2i_fail(EINVAL, "connect options: timeout_ns %llu is above one day",
                           (unsigned long long)options->timeout_ns);
@@ -64,7 +71,8 @@ static int load_user_file(struct ros2i_settings_file **file_p)
     return len > 0 && (size_t)len < sizeof(path) ? try_default(path, file_p) : 0;
 }
 
-static int load_file(const struct ros2_connect_options *options, struct ros2i_settings_file **file_p)
+static int load_file(const struct ros2_connect_options *options,
+                     struct ros2i_settings_file **file_p)
 {
     *file_p = NULL;
     const char *named = options->config_file ? options->config_file : secure_getenv("ROS2_CONFIG");
@@ -92,11 +100,13 @@ static int set_string(char **target, const char *value)
     return *target ? 0 : ros2i_fail(ENOMEM, "settings: out of memory");
 }
 
-static int set_url(struct ros2i_settings *settings, const char *url, const struct ros2i_settings_file *file)
+static int set_url(struct ros2i_settings *settings, const char *url,
+                   const struct ros2i_settings_file *file)
 {
     const char *text = first_of(url, "ROS2_URL", file ? file->url : NULL);
     if (!text)
-        return ros2i_fail(EINVAL, "no URL: give one, or set ROS2_URL, or the key url in a config file");
+        return ros2i_fail(EINVAL,
+                          "no URL: give one, or set ROS2_URL, or the key url in a config file");
     return ros2i_url_parse(text, &settings->url);
 }
 
@@ -105,7 +115,8 @@ static int set_token(struct ros2i_settings *settings, const struct ros2_connect_
 {
     if (options->token)
         return set_string(&settings->token, options->token);
-    const char *path = first_of(options->token_file, "ROS2_TOKEN_FILE", file ? file->token_file : NULL);
+    const char *path =
+        first_of(options->token_file, "ROS2_TOKEN_FILE", file ? file->token_file : NULL);
     return path ? ros2i_secret_read_file(path, "token", TOKEN_MAX, &settings->token) : 0;
 }
 
@@ -120,7 +131,8 @@ static int set_numbers(struct ros2i_settings *settings, const struct ros2_connec
         else if (strcmp(file->checksum, "off") == 0)
             settings->checksum = -1;
         else if (strcmp(file->checksum, "auto") != 0)
-            return ros2i_fail(EINVAL, "config file: checksum \"%s\" is not on, off or auto", file->checksum);
+            return ros2i_fail(EINVAL, "config file: checksum \"%s\" is not on, off or auto",
+                              file->checksum);
     }
     if (file && file->timeout_ms && settings->timeout_ns == 0) {
         if (*file->timeout_ms < 1 || *file->timeout_ms > ROS2I_TIMEOUT_MAX_NS / 1000000)
@@ -133,33 +145,39 @@ static int set_numbers(struct ros2i_settings *settings, const struct ros2_connec
     return 0;
 }
 
-static int merge(struct ros2i_settings *settings, const char *url, const struct ros2_connect_options *options,
-                 const struct ros2i_settings_file *file)
+static int merge(struct ros2i_settings *settings, const char *url,
+                 const struct ros2_connect_options *options, const struct ros2i_settings_file *file)
 {
     int rc = set_url(settings, url, file);
     if (rc == 0)
         rc = set_token(settings, options, file);
     if (rc == 0)
-        rc = set_string(&settings->ca_file, first_of(options->ca_file, "ROS2_CA_FILE", file ? file->ca_file : NULL));
+        rc = set_string(&settings->ca_file,
+                        first_of(options->ca_file, "ROS2_CA_FILE", file ? file->ca_file : NULL));
     if (rc == 0)
-        rc = set_string(&settings->cert_file,
-                        first_of(options->cert_file, "ROS2_CERT_FILE", file ? file->cert_file : NULL));
+        rc = set_string(&settings->cert_file, first_of(options->cert_file, "ROS2_CERT_FILE",
+                                                       file ? file->cert_file : NULL));
     if (rc == 0)
-        rc = set_string(&settings->key_file, first_of(options->key_file, "ROS2_KEY_FILE", file ? file->key_file : NULL));
+        rc = set_string(&settings->key_file,
+                        first_of(options->key_file, "ROS2_KEY_FILE", file ? file->key_file : NULL));
     if (rc == 0)
-        rc = set_string(&settings->server_name,
-                        first_of(options->server_name, "ROS2_SERVER_NAME", file ? file->server_name : NULL));
+        rc = set_string(&settings->server_name, first_of(options->server_name, "ROS2_SERVER_NAME",
+                                                         file ? file->server_name : NULL));
     if (rc == 0)
-        rc = set_string(&settings->client_name, options->client_name ? options->client_name : program_invocation_short_name);
+        rc =
+            set_string(&settings->client_name,
+                       options->client_name ? options->client_name : program_invocation_short_name);
     if (rc == 0)
         rc = set_numbers(settings, options, file);
     if (rc == 0 && !settings->cert_file != !settings->key_file)
         rc = ros2i_fail(EINVAL, "settings: %s without %s; mutual TLS needs both",
-                        settings->cert_file ? "cert_file" : "key_file", settings->cert_file ? "key_file" : "cert_file");
+                        settings->cert_file ? "cert_file" : "key_file",
+                        settings->cert_file ? "key_file" : "cert_file");
     return rc;
 }
 
-int ros2i_settings_load(const char *url, const struct ros2_connect_options *options, struct ros2i_settings *settings_p)
+int ros2i_settings_load(const char *url, const struct ros2_connect_options *options,
+                        struct ros2i_settings *settings_p)
 {
     struct ros2_connect_options checked;
     struct ros2i_settings_file *file;

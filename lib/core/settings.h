@@ -10,7 +10,7 @@
 #include "ros2/client.h"
 
 #define ROS2I_TIMEOUT_DEFAULT_NS (30ull * 1000000000ull)
-#define ROS2I_TIMEOUT_MAX_NS (24ull * 3600 * 1000000000ull)
+#define ROS2I_TIMEOUT_MAX_NS     (24ull * 3600 * 1000000000ull)
 
 struct ros2i_settings {
     struct ros2i_url url;
@@ -24,7 +24,8 @@ struct ros2i_settings {
 
 /* As ros2_connect() documents its arguments. 0, -EINVAL, -ENOENT, -EACCES, -ENOMEM: the text names option, variable, or
  * file and line. On failure nothing is left to free. */
-int ros2i_settings_load(const char *url, const struct ros2_connect_options *options, struct ros2i_settings *settings_p);
+int ros2i_settings_load(const char *url, const struct ros2_connect_options *options,
+                        struct ros2i_settings *settings_p);
 void ros2i_settings_fini(struct ros2i_settings *settings);
 
 #endif

@@ -13,8 +13,9 @@
 
 #include "lib/base/error.h"
 
-#define STRING(name)                                                                                         \
-    CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct ros2i_settings_file, name, 1, 4096)
+#define STRING(name)                                                        \
+    CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, \
+                           struct ros2i_settings_file, name, 1, 4096)
 
 static const cyaml_schema_field_t fields[] = {
     STRING(url),
@@ -23,7 +24,8 @@ static const cyaml_schema_field_t fields[] = {
     STRING(cert_file),
     STRING(key_file),
     STRING(server_name),
-    CYAML_FIELD_UINT_PTR("timeout_ms", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct ros2i_settings_file, timeout_ms),
+    CYAML_FIELD_UINT_PTR("timeout_ms", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                         struct ros2i_settings_file, timeout_ms),
     STRING(checksum),
     CYAML_FIELD_END,
 };
@@ -94,7 +96,8 @@ int ros2i_settings_file_load(const char *path, struct ros2i_settings_file **file
     if (err != CYAML_OK)
         find_unknown_key(path, &report);
     if (err != CYAML_OK)
-        return ros2i_fail(err == CYAML_ERR_OOM ? ENOMEM : EINVAL, "config file %s %s: %s", path, report.where,
+        return ros2i_fail(err == CYAML_ERR_OOM ? ENOMEM : EINVAL, "config file %s %s: %s", path,
+                          report.where,
                           report.cause[0] != '\0' ? report.cause : cyaml_strerror(err));
     *file_p = data;
     return 0;
@@ -102,7 +105,8 @@ int ros2i_settings_file_load(const char *path, struct ros2i_settings_file **file
 
 void ros2i_settings_file_free(struct ros2i_settings_file *file)
 {
-    cyaml_config_t config = {.log_level = CYAML_LOG_ERROR, .mem_fn = cyaml_mem, .flags = CYAML_CFG_DEFAULT};
+    cyaml_config_t config = {
+        .log_level = CYAML_LOG_ERROR, .mem_fn = cyaml_mem, .flags = CYAML_CFG_DEFAULT};
     if (file)
         cyaml_free(&config, &schema, file, 0);
 }

@@ -36,13 +36,16 @@ void ros2i_unsynced_wrote(struct ros2i_unsynced *unsynced, uint64_t epoch, bool 
 struct ros2i_unsynced_mark ros2i_unsynced_mark(struct ros2i_unsynced *unsynced)
 {
     pthread_mutex_lock(&unsynced->lock);
-    struct ros2i_unsynced_mark mark = {
-        .dirty = unsynced->dirty, .lost = unsynced->lost, .epoch = unsynced->epoch, .writes = unsynced->writes};
+    struct ros2i_unsynced_mark mark = {.dirty = unsynced->dirty,
+                                       .lost = unsynced->lost,
+                                       .epoch = unsynced->epoch,
+                                       .writes = unsynced->writes};
     pthread_mutex_unlock(&unsynced->lock);
     return mark;
 }
 
-int ros2i_unsynced_synced(struct ros2i_unsynced *unsynced, const struct ros2i_unsynced_mark *mark, uint64_t epoch)
+int ros2i_unsynced_synced(struct ros2i_unsynced *unsynced, const struct ros2i_unsynced_mark *mark,
+                          uint64_t epoch)
 {
     bool lost = mark->dirty && (mark->lost || mark->epoch != epoch);
     pthread_mutex_lock(&unsynced->lock);
@@ -53,6 +56,8 @@ int ros2i_unsynced_synced(struct ros2i_unsynced *unsynced, const struct ros2i_un
     pthread_mutex_unlock(&unsynced->lock);
     if (!lost)
         return 0;
-    return ros2i_fail(EIO, "the storage was restarted after writes that were acknowledged and not synced; they may be "
-                           "lost: write them again");
+    return ros2i_fail(
+        EIO,
+        "the storage was restarted after writes that were acknowledged and not synced; they may be "
+        "lost: write them again");
 }

@@ -29,6 +29,7 @@ void ros2i_unsynced_fini(struct ros2i_unsynced *unsynced);
 void ros2i_unsynced_wrote(struct ros2i_unsynced *unsynced, uint64_t epoch, bool changed);
 struct ros2i_unsynced_mark ros2i_unsynced_mark(struct ros2i_unsynced *unsynced);
 /* An fsync that began at mark succeeded under epoch. 0: all that mark covers is durable. -EIO, once: writes may be lost. */
-int ros2i_unsynced_synced(struct ros2i_unsynced *unsynced, const struct ros2i_unsynced_mark *mark, uint64_t epoch);
+int ros2i_unsynced_synced(struct ros2i_unsynced *unsynced, const struct ros2i_unsynced_mark *mark,
+                          uint64_t epoch);
 
 #endif

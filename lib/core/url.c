@@ -27,7 +27,9 @@ static int parse_port(const char *text, uint16_t *port_p)
     for (; *at >= '0' && *at <= '9' && port <= 65535; at++)
         port = port * 10 + (unsigned)(*at - '0');
     if (*at == '/' || *at == '?' || *at == '#')
-        return ros2i_fail(EINVAL, "URL: \"%s\" follows the port; a URL is ros2://HOST[:PORT], paths go to the calls", at);
+        return ros2i_fail(
+            EINVAL,
+            "URL: \"%s\" follows the port; a URL is ros2://HOST[:PORT], paths go to the calls", at);
     if (at == text || *at != '\0' || port < 1 || port > 65535)
         return ros2i_fail(EINVAL, "URL: port \"%s\" is not a number in 1..65535", text);
     *port_p = (uint16_t)port;
@@ -39,7 +41,8 @@ static int set_host(const char *host, size_t len, struct ros2i_url *url)
     if (len == 0)
         return ros2i_fail(EINVAL, "URL: the host is missing; a URL is ros2://HOST[:PORT]");
     if (len >= sizeof(url->host))
-        return ros2i_fail(EINVAL, "URL: the host has %zu bytes, at most %zu are allowed", len, sizeof(url->host) - 1);
+        return ros2i_fail(EINVAL, "URL: the host has %zu bytes, at most %zu are allowed", len,
+                          sizeof(url->host) - 1);
     memcpy(url->host, host, len);
     url->host[len] = '\0';
     return 0;
@@ -56,11 +59,14 @@ static int parse_v6(const char *at, struct ros2i_url *url, const char **rest_p)
     size_t address_len = scope ? (size_t)(scope - at) : len;
     for (size_t i = 0; i < address_len; i++)
         if (!isxdigit((unsigned char)at[i]) && at[i] != ':' && at[i] != '.')
-            return ros2i_fail(EINVAL, "URL: \"%.*s\" in brackets is no IPv6 address", (int)(len > 80 ? 80 : len), at);
+            return ros2i_fail(EINVAL, "URL: \"%.*s\" in brackets is no IPv6 address",
+                              (int)(len > 80 ? 80 : len), at);
     if (address_len < 2 || !memchr(at, ':', address_len))
-        return ros2i_fail(EINVAL, "URL: \"%.*s\" in brackets is no IPv6 address", (int)(len > 80 ? 80 : len), at);
+        return ros2i_fail(EINVAL, "URL: \"%.*s\" in brackets is no IPv6 address",
+                          (int)(len > 80 ? 80 : len), at);
     if (scope && (scope + 1 == end || !only(scope + 1, (size_t)(end - scope - 1), "-_.")))
-        return ros2i_fail(EINVAL, "URL: scope id \"%.*s\" is no interface name", (int)(end - scope), scope);
+        return ros2i_fail(EINVAL, "URL: scope id \"%.*s\" is no interface name", (int)(end - scope),
+                          scope);
     url->v6 = true;
     *rest_p = end + 1;
     return set_host(at, len, url);
@@ -70,11 +76,14 @@ static int parse_name(const char *at, struct ros2i_url *url, const char **rest_p
 {
     size_t len = strcspn(at, ":/?#@");
     if (at[len] == '@' || strchr(at + len, '@'))
-        return ros2i_fail(EINVAL, "URL: \"@\" is not allowed: user names and secrets do not belong there; use a token file");
+        return ros2i_fail(EINVAL, "URL: \"@\" is not allowed: user names and secrets do not belong "
+                                  "there; use a token file");
     if (at[len] == ':' && strchr(at + len + 1, ':'))
-        return ros2i_fail(EINVAL, "URL: an IPv6 address must be in brackets: ros2://[ADDRESS]:PORT");
+        return ros2i_fail(EINVAL,
+                          "URL: an IPv6 address must be in brackets: ros2://[ADDRESS]:PORT");
     if (!only(at, len, "-_."))
-        return ros2i_fail(EINVAL, "URL: host \"%.*s\" has characters that no host name has", (int)(len > 80 ? 80 : len), at);
+        return ros2i_fail(EINVAL, "URL: host \"%.*s\" has characters that no host name has",
+                          (int)(len > 80 ? 80 : len), at);
     *rest_p = at + len;
     return set_host(at, len, url);
 }
@@ -85,8 +94,10 @@ int ros2i_url_parse(const char *text, struct ros2i_url *url_p)
     if (strncmp(text, SCHEME, strlen(SCHEME)) != 0) {
         size_t scheme = strcspn(text, ":/");
         if (strncmp(text + scheme, "://", 3) == 0)
-            return ros2i_fail(EINVAL, "URL: scheme \"%.*s\" is not ros2", (int)(scheme > 40 ? 40 : scheme), text);
-        return ros2i_fail(EINVAL, "URL: it must begin with ros2://, as in ros2://storage.example:7720");
+            return ros2i_fail(EINVAL, "URL: scheme \"%.*s\" is not ros2",
+                              (int)(scheme > 40 ? 40 : scheme), text);
+        return ros2i_fail(EINVAL,
+                          "URL: it must begin with ros2://, as in ros2://storage.example:7720");
     }
     const char *at = text + strlen(SCHEME);
     const char *rest = NULL;
@@ -96,7 +107,10 @@ int ros2i_url_parse(const char *text, struct ros2i_url *url_p)
     if (*rest == ':')
         rc = parse_port(rest + 1, &url.port);
     else if (*rest != '\0')
-        rc = ros2i_fail(EINVAL, "URL: \"%s\" follows the host; a URL is ros2://HOST[:PORT], paths go to the calls", rest);
+        rc = ros2i_fail(
+            EINVAL,
+            "URL: \"%s\" follows the host; a URL is ros2://HOST[:PORT], paths go to the calls",
+            rest);
     if (rc < 0)
         return rc;
     *url_p = url;

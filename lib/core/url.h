@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define ROS2I_DEFAULT_PORT 7720
-#define ROS2I_HOST_MAX 256 /* with NUL: a DNS name has at most 253 bytes */
+#define ROS2I_HOST_MAX     256 /* with NUL: a DNS name has at most 253 bytes */
 
 struct ros2i_url {
     char host[ROS2I_HOST_MAX]; /* name or address, without brackets, with its scope id */

@@ -78,8 +78,9 @@ static enum ros2i_channel_state on_tick(struct ros2i_channel *ch)
     case ROS2I_CHANNEL_CONNECTING:
     case ROS2I_CHANNEL_AWAIT_CHALLENGE:
     case ROS2I_CHANNEL_AWAIT_WELCOME:
-        return ros2i_reconnect_lost(ch, ros2i_fail(ETIMEDOUT, "no data channel within %llu s",
-                                                   (unsigned long long)(HANDSHAKE_NS / ROS2I_NS_PER_S)));
+        return ros2i_reconnect_lost(
+            ch, ros2i_fail(ETIMEDOUT, "no data channel within %llu s",
+                           (unsigned long long)(HANDSHAKE_NS / ROS2I_NS_PER_S)));
     case ROS2I_CHANNEL_READY:
         return ros2i_keepalive_tick(ch);
     case ROS2I_CHANNEL_AWAIT_ATTACH:
@@ -107,15 +108,18 @@ static enum ros2i_channel_state on_challenge(struct ros2i_channel *ch, const str
 {
     uint8_t proof[ROS2I_HANDSHAKE_MESSAGE_MAX];
     struct ros2i_negotiated negotiated;
-    int len = ros2i_handshake_proof(&ch->handshake, &ch->who, event->raw, event->raw_len, &event->msg->u.challenge,
-                                    ch->checksum, proof, sizeof(proof), &negotiated);
+    int len = ros2i_handshake_proof(&ch->handshake, &ch->who, event->raw, event->raw_len,
+                                    &event->msg->u.challenge, ch->checksum, proof, sizeof(proof),
+                                    &negotiated);
     if (len == -EPROTONOSUPPORT)
         return ros2i_reconnect_give_up(ch, len);
     if (len < 0)
         return ros2i_reconnect_lost(ch, len);
     /* Requests wait to be replayed as they were cut: the same daemon must give the same limits. */
-    if (ch->negotiated.credits != 0 && memcmp(&negotiated, &ch->negotiated, sizeof(negotiated)) != 0)
-        return ros2i_reconnect_lost(ch, ros2i_fail(EPROTO, "the daemon changed the channel's limits within a session"));
+    if (ch->negotiated.credits != 0 &&
+        memcmp(&negotiated, &ch->negotiated, sizeof(negotiated)) != 0)
+        return ros2i_reconnect_lost(
+            ch, ros2i_fail(EPROTO, "the daemon changed the channel's limits within a session"));
     struct iovec iov = {proof, (size_t)len};
     int rc = ch->ops->send(ch->ep, &iov, 1, NULL);
     ros2i_wipe(proof, sizeof(proof));
@@ -134,9 +138,10 @@ static enum ros2i_channel_state on_welcome(struct ros2i_channel *ch, const struc
     int rc = ros2i_handshake_welcome(&ch->handshake, &ch->who, event->msg->u.proof);
     if (rc < 0)
         return ros2i_reconnect_lost(ch, rc);
-    ros2i_log(ROS2_LOG_DEBUG, "data", "channel ready queue %u epoch %llu credits %u inline %u max_io %u options 0x%x",
-              ch->who.queue, (unsigned long long)ch->who.epoch, ch->negotiated.credits, ch->negotiated.inline_limit,
-              ch->negotiated.max_io, ch->negotiated.options);
+    ros2i_log(ROS2_LOG_DEBUG, "data",
+              "channel ready queue %u epoch %llu credits %u inline %u max_io %u options 0x%x",
+              ch->who.queue, (unsigned long long)ch->who.epoch, ch->negotiated.credits,
+              ch->negotiated.inline_limit, ch->negotiated.max_io, ch->negotiated.options);
     ros2i_reconnect_done(ch);
     ros2i_keepalive_reset(ch);
     return ROS2I_CHANNEL_READY;
@@ -150,7 +155,8 @@ static enum ros2i_channel_state next_state(struct ros2i_channel *ch, const struc
     case EVENT_LOST:
         return ch->ep ? ros2i_reconnect_lost(ch, event->err) : ch->state;
     case EVENT_ATTACHED:
-        return ch->state == ROS2I_CHANNEL_AWAIT_ATTACH ? ros2i_reconnect_attached(ch, event->err) : ch->state;
+        return ch->state == ROS2I_CHANNEL_AWAIT_ATTACH ? ros2i_reconnect_attached(ch, event->err)
+                                                       : ch->state;
     case EVENT_CLOSE:
         return ros2i_reconnect_give_up(ch, event->err);
     case EVENT_CONNECTED:
@@ -170,14 +176,16 @@ static enum ros2i_channel_state next_state(struct ros2i_channel *ch, const struc
             return ros2i_reconnect_rejected(ch, &event->msg->u.reject);
         break;
     }
-    return ros2i_reconnect_lost(ch, ros2i_fail(EPROTO, "the daemon sent a handshake message out of turn"));
+    return ros2i_reconnect_lost(
+        ch, ros2i_fail(EPROTO, "the daemon sent a handshake message out of turn"));
 }
 
 /* The only place where the state is set. */
 static void step(struct ros2i_channel *ch, const struct event *event)
 {
     ch->state = next_state(ch, event);
-    assert((ch->ep != NULL) == (ch->state >= ROS2I_CHANNEL_CONNECTING && ch->state <= ROS2I_CHANNEL_READY));
+    assert((ch->ep != NULL) ==
+           (ch->state >= ROS2I_CHANNEL_CONNECTING && ch->state <= ROS2I_CHANNEL_READY));
 }
 
 void ros2i_channel_lost(struct ros2i_channel *ch, int err)
@@ -204,7 +212,8 @@ static void on_ep_closed(void *arg, struct ros2_ep *ep, int err)
     struct ros2i_channel *ch = arg;
     if (ch->ep != ep)
         return;
-    ros2i_fail(-err, "connection to %s: %s", ch->address[ch->attempt % ch->address_count], ros2i_strerror(-err));
+    ros2i_fail(-err, "connection to %s: %s", ch->address[ch->attempt % ch->address_count],
+               ros2i_strerror(-err));
     step(ch, &(struct event){.kind = EVENT_LOST, .err = err});
 }
 
@@ -224,8 +233,9 @@ static void on_ep_message(void *arg, struct ros2_ep *ep, const void *raw, size_t
     switch (msg.type) {
     case ROS2I_MSG_REPLY:
     case ROS2I_MSG_PONG:
-        rc = ch->state == ROS2I_CHANNEL_READY ? ros2i_reply_handle(ch, &msg)
-                                              : ros2i_fail(EPROTO, "the daemon answered before the handshake ended");
+        rc = ch->state == ROS2I_CHANNEL_READY
+                 ? ros2i_reply_handle(ch, &msg)
+                 : ros2i_fail(EPROTO, "the daemon answered before the handshake ended");
         if (rc < 0)
             ros2i_channel_lost(ch, rc);
         return;
@@ -239,8 +249,9 @@ static void on_ep_message(void *arg, struct ros2_ep *ep, const void *raw, size_t
         event.kind = EVENT_REJECT;
         break;
     default:
-        ros2i_channel_lost(ch, ros2i_fail(EPROTO, "the daemon sent a message of type %u, which only clients send",
-                                          msg.type));
+        ros2i_channel_lost(
+            ch, ros2i_fail(EPROTO, "the daemon sent a message of type %u, which only clients send",
+                           msg.type));
         return;
     }
     step(ch, &event);
@@ -254,7 +265,8 @@ static const struct ros2_ep_handler handler = {
 
 /* -- create, destroy -- */
 
-int ros2i_channel_create(const struct ros2i_channel_options *options, struct ros2i_channel **channel_p)
+int ros2i_channel_create(const struct ros2i_channel_options *options,
+                         struct ros2i_channel **channel_p)
 {
     struct ros2i_channel *ch = calloc(1, sizeof(*ch));
     if (!ch)
@@ -308,7 +320,8 @@ static void free_channel(struct ros2i_channel *ch)
 void ros2i_channel_destroy(struct ros2i_channel *ch)
 {
     if (ch->active > 0)
-        step(ch, &(struct event){.kind = EVENT_CLOSE, .err = ros2i_fail(ECANCELED, "the channel was closed")});
+        step(ch, &(struct event){.kind = EVENT_CLOSE,
+                                 .err = ros2i_fail(ECANCELED, "the channel was closed")});
     if (ch->ep)
         ch->ops->ep_close(ch->ep);
     free_channel(ch);
@@ -401,7 +414,8 @@ int ros2i_channel_progress(struct ros2i_channel *ch, uint64_t now_ns)
 uint64_t ros2i_channel_next_ns(const struct ros2i_channel *ch)
 {
     uint64_t next = ros2i_timers_next(&ch->timers);
-    bool state_waits = ch->state != ROS2I_CHANNEL_AWAIT_ATTACH && ch->state != ROS2I_CHANNEL_FAILED && ch->active > 0;
+    bool state_waits = ch->state != ROS2I_CHANNEL_AWAIT_ATTACH &&
+                       ch->state != ROS2I_CHANNEL_FAILED && ch->active > 0;
     return state_waits && ch->timer_ns < next ? ch->timer_ns : next;
 }
 

@@ -16,13 +16,13 @@
 
 /* Named for what is awaited; the table of transitions is in channel.c. */
 enum ros2i_channel_state {
-    ROS2I_CHANNEL_BROKEN,          /* no connection; the next attempt is at timer_ns, if an operation waits then */
+    ROS2I_CHANNEL_BROKEN, /* no connection; the next attempt is at timer_ns, if an operation waits then */
     ROS2I_CHANNEL_CONNECTING,      /* the transport's connected() */
     ROS2I_CHANNEL_AWAIT_CHALLENGE, /* HELLO is sent */
     ROS2I_CHANNEL_AWAIT_WELCOME,   /* PROOF is sent */
     ROS2I_CHANNEL_READY,
     ROS2I_CHANNEL_AWAIT_ATTACH, /* the daemon refused: the owner is to ask the control plane, then _attached() */
-    ROS2I_CHANNEL_FAILED,       /* for good: the session is gone; every operation ends with failed_error */
+    ROS2I_CHANNEL_FAILED, /* for good: the session is gone; every operation ends with failed_error */
 };
 
 struct ros2i_channel_options {
@@ -30,7 +30,8 @@ struct ros2i_channel_options {
     const struct ros2_host *host;
     const struct ros2i_session *session; /* borrowed for the channel's life */
     const uint8_t *nonce;                /* ROS2I_NONCE_LEN bytes, copied */
-    const char (*address)[ROS2I_CHANNEL_ADDRESS_MAX]; /* numeric, tried in turn; borrowed for the channel's life */
+    const char (*address)
+        [ROS2I_CHANNEL_ADDRESS_MAX]; /* numeric, tried in turn; borrowed for the channel's life */
     unsigned address_count;
     uint32_t queue;
     uint64_t epoch;    /* of the queue's last connection, 0: never had one */
@@ -64,9 +65,9 @@ struct ros2i_channel {
     unsigned active;              /* operations submitted and not done */
 
     /* Reconnecting (reconnect.c). */
-    unsigned attempt;    /* connections that failed since the last READY */
-    bool attach_tried;   /* since the last READY */
-    int last_error;      /* why there is no connection, negative errno; 0: never lost */
+    unsigned attempt;  /* connections that failed since the last READY */
+    bool attach_tried; /* since the last READY */
+    int last_error;    /* why there is no connection, negative errno; 0: never lost */
     char last_text[256];
 
     /* Keepalive (keepalive.c). */
@@ -79,7 +80,8 @@ struct ros2i_channel {
 };
 
 /* Makes no connection: the first operation does. 0, -ENOMEM, -EMFILE (the domain's descriptors). */
-int ros2i_channel_create(const struct ros2i_channel_options *options, struct ros2i_channel **channel_p);
+int ros2i_channel_create(const struct ros2i_channel_options *options,
+                         struct ros2i_channel **channel_p);
 /* Ends every operation left with -ECANCELED, closes the connection and frees all. */
 void ros2i_channel_destroy(struct ros2i_channel *ch);
 /* In a forked child: drops what fork() copied. Sends nothing, runs no done(); the parent's connection is not touched. */

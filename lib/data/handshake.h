@@ -29,7 +29,8 @@ struct ros2i_negotiated {
 };
 
 struct ros2i_handshake {
-    struct ros2i_negotiated wanted; /* sent with HELLO; max_io and checksum_block are the daemon's to say */
+    struct ros2i_negotiated
+        wanted; /* sent with HELLO; max_io and checksum_block are the daemon's to say */
     uint8_t hello[ROS2I_HANDSHAKE_MESSAGE_MAX];
     size_t hello_len;
     uint8_t challenge[ROS2I_HANDSHAKE_MESSAGE_MAX];
@@ -37,11 +38,13 @@ struct ros2i_handshake {
 };
 
 /* checksum: as in ros2_connect_options. Fills hs->hello, to be sent. 0 or -EIO (no randomness), -EPROTO. */
-int ros2i_handshake_hello(struct ros2i_handshake *hs, const struct ros2i_identity *who, int checksum);
+int ros2i_handshake_hello(struct ros2i_handshake *hs, const struct ros2i_identity *who,
+                          int checksum);
 /* raw: the CHALLENGE as it came, already decoded into challenge. Writes the PROOF message to buf and returns its length;
  * *negotiated_p is set then. -EPROTO (a value out of bounds), -EPROTONOSUPPORT (version, checksum insisted on), -EIO. */
-int ros2i_handshake_proof(struct ros2i_handshake *hs, const struct ros2i_identity *who, const void *raw, size_t raw_len,
-                          const struct ros2i_challenge *challenge, int checksum, void *buf, size_t len,
+int ros2i_handshake_proof(struct ros2i_handshake *hs, const struct ros2i_identity *who,
+                          const void *raw, size_t raw_len, const struct ros2i_challenge *challenge,
+                          int checksum, void *buf, size_t len,
                           struct ros2i_negotiated *negotiated_p);
 /* The daemon's own proof. 0, or -EACCES: it does not know the session's secret. */
 int ros2i_handshake_welcome(const struct ros2i_handshake *hs, const struct ros2i_identity *who,

@@ -49,7 +49,8 @@ struct ros2i_slot *ros2i_inflight_take(struct ros2i_inflight *table)
     uint16_t number = table->free_list[--table->free_count];
     struct ros2i_slot *slot = &table->slot[number];
     assert(slot->state == ROS2I_SLOT_FREE);
-    *slot = (struct ros2i_slot){.id = ros2i_request_id(++table->sequence, number), .state = ROS2I_SLOT_QUEUED};
+    *slot = (struct ros2i_slot){.id = ros2i_request_id(++table->sequence, number),
+                                .state = ROS2I_SLOT_QUEUED};
     table->queued++;
     return slot;
 }
@@ -76,7 +77,8 @@ static bool counts_as_waiting(enum ros2i_slot_state state)
     return state == ROS2I_SLOT_SENT || state == ROS2I_SLOT_CANCELLING;
 }
 
-void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot, enum ros2i_slot_state state)
+void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot,
+                         enum ros2i_slot_state state)
 {
     assert(slot->state != ROS2I_SLOT_FREE);
     assert(slot->region == NULL || state == ROS2I_SLOT_SENT || state == ROS2I_SLOT_QUEUED ||

@@ -30,10 +30,10 @@ enum ros2i_slot_state {
 };
 
 struct ros2i_slot {
-    uint64_t id; /* 0: never used */
-    struct ros2i_op *op; /* NULL when FREE or ABANDONED */
+    uint64_t id;                /* 0: never used */
+    struct ros2i_op *op;        /* NULL when FREE or ABANDONED */
     struct ros2_region *region; /* exposed to the daemon; NULL: nothing is */
-    size_t at;    /* the piece of op's buffer: [at, at + len) */
+    size_t at;                  /* the piece of op's buffer: [at, at + len) */
     uint32_t len;
     enum ros2i_slot_state state;
     bool inlined;  /* data rides in the messages */
@@ -47,9 +47,9 @@ struct ros2i_inflight {
     uint32_t capacity;   /* allocated */
     uint32_t credits;    /* in use: slot numbers 0..credits-1; 0 until the daemon has said */
     uint32_t free_count;
-    uint32_t queued;    /* slots in state QUEUED */
-    uint32_t waiting;   /* slots in state SENT or CANCELLING */
-    uint64_t sequence;  /* of the latest request; only grows, also over epochs */
+    uint32_t queued;   /* slots in state QUEUED */
+    uint32_t waiting;  /* slots in state SENT or CANCELLING */
+    uint64_t sequence; /* of the latest request; only grows, also over epochs */
 };
 
 /* capacity: 1..ROS2I_WIRE_CREDITS_MAX. sequence: of the last request of this queue, 0: none. 0 or -ENOMEM. */
@@ -65,6 +65,7 @@ void ros2i_inflight_renumber(struct ros2i_inflight *table, struct ros2i_slot *sl
 /* The slot that id names if it holds just that request, else NULL: late, forged or never sent. */
 struct ros2i_slot *ros2i_inflight_find(struct ros2i_inflight *table, uint64_t id);
 /* The only place where a slot's state is set. */
-void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot, enum ros2i_slot_state state);
+void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot,
+                         enum ros2i_slot_state state);
 
 #endif

@@ -10,9 +10,9 @@
 #include "lib/base/error.h"
 #include "lib/data/reconnect.h"
 
-#define PING_NS (2 * ROS2I_NS_PER_S)
+#define PING_NS   (2 * ROS2I_NS_PER_S)
 #define PINGS_MAX 3
-#define STALE_NS ROS2I_NS_PER_S
+#define STALE_NS  ROS2I_NS_PER_S
 
 static uint64_t due_ns(const struct ros2i_channel *ch)
 {
@@ -53,14 +53,17 @@ enum ros2i_channel_state ros2i_keepalive_tick(struct ros2i_channel *ch)
         return ROS2I_CHANNEL_READY;
     }
     if (ch->pings == 0 && ch->now_ns >= due_ns(ch) + PING_NS)
-        ch->heard_ns = ch->now_ns - PING_NS; /* it was idle before: the silence begins with this request */
+        ch->heard_ns =
+            ch->now_ns - PING_NS; /* it was idle before: the silence begins with this request */
     if (ch->now_ns < due_ns(ch)) {
         ch->timer_ns = due_ns(ch);
         return ROS2I_CHANNEL_READY;
     }
     if (ch->pings == PINGS_MAX)
-        return ros2i_reconnect_lost(ch, ros2i_fail(ETIMEDOUT, "the daemon at %s is silent for %llu s", ros2i_reconnect_address(ch),
-                                                   (unsigned long long)((ch->now_ns - ch->heard_ns) / ROS2I_NS_PER_S)));
+        return ros2i_reconnect_lost(
+            ch, ros2i_fail(ETIMEDOUT, "the daemon at %s is silent for %llu s",
+                           ros2i_reconnect_address(ch),
+                           (unsigned long long)((ch->now_ns - ch->heard_ns) / ROS2I_NS_PER_S)));
     /* Not a request: it takes no credit, and its id is one that no slot has. */
     struct ros2i_msg msg = {.type = ROS2I_MSG_PING};
     msg.request_id = ros2i_request_id(++ch->inflight.sequence, 0);

@@ -54,13 +54,14 @@ void ros2i_op_conclude(struct ros2i_op *op)
     /* A piece past the end of the file may have failed for a reason of its own: what was read is read. */
     bool failed = op->error != 0 && !(op->kind == ROS2I_OP_READ && op->error_at >= op->limit);
     if (!failed) {
-        op->result = op->kind == ROS2I_OP_READ || op->kind == ROS2I_OP_WRITE ? (int64_t)op->limit : 0;
+        op->result =
+            op->kind == ROS2I_OP_READ || op->kind == ROS2I_OP_WRITE ? (int64_t)op->limit : 0;
         return;
     }
     op->result = op->error;
     if (op->kind == ROS2I_OP_WRITE && op->error_at > 0) {
         size_t used = strlen(op->text);
-        snprintf(op->text + used, sizeof(op->text) - used, " (%zu of %zu bytes are written)", op->error_at,
-                 op->len);
+        snprintf(op->text + used, sizeof(op->text) - used, " (%zu of %zu bytes are written)",
+                 op->error_at, op->len);
     }
 }

@@ -18,13 +18,14 @@
 enum ros2i_op_kind { ROS2I_OP_READ, ROS2I_OP_WRITE, ROS2I_OP_FSYNC, ROS2I_OP_PING };
 
 enum ros2i_op_flag {
-    ROS2I_OP_APPEND = 1 << 0,   /* WRITE: the daemon chooses the offset; one piece at a time, never replayed */
+    ROS2I_OP_APPEND =
+        1 << 0, /* WRITE: the daemon chooses the offset; one piece at a time, never replayed */
     ROS2I_OP_DATASYNC = 1 << 1, /* FSYNC */
 };
 
 enum ros2i_op_phase {
-    ROS2I_OP_NEW,        /* not submitted */
-    ROS2I_OP_ACTIVE,     /* pieces are issued and answered */
+    ROS2I_OP_NEW,    /* not submitted */
+    ROS2I_OP_ACTIVE, /* pieces are issued and answered */
     ROS2I_OP_CANCELLING, /* the deadline has passed: waits for the daemon to acknowledge, at most for the grace period */
     ROS2I_OP_DONE,
 };
@@ -48,22 +49,24 @@ struct ros2i_op {
     int64_t result;            /* bytes, 0, or -errno */
     uint64_t append_end;       /* append: the offset behind the last byte */
     uint64_t durability_epoch; /* WRITE, FSYNC: of the latest answer */
-    bool epoch_known, epoch_changed; /* there was an answer; two answers of one WRITE named different epochs */
+    bool epoch_known,
+        epoch_changed; /* there was an answer; two answers of one WRITE named different epochs */
 
     /* The channel's while the operation is in flight. */
     enum ros2i_op_phase phase;
-    bool pending;           /* has pieces to issue: in the channel's list */
-    uint32_t pieces;        /* in slots */
-    size_t issued;          /* bytes given to slots */
-    size_t limit;           /* bytes to issue: len, or less once the file's end is known */
-    size_t error_at;        /* where the first piece that failed starts */
-    int error;              /* negative errno of that piece, 0: none */
+    bool pending;    /* has pieces to issue: in the channel's list */
+    uint32_t pieces; /* in slots */
+    size_t issued;   /* bytes given to slots */
+    size_t limit;    /* bytes to issue: len, or less once the file's end is known */
+    size_t error_at; /* where the first piece that failed starts */
+    int error;       /* negative errno of that piece, 0: none */
     uint64_t grace_ns;
     struct ros2i_timer timer;
     struct ros2i_channel *channel;
     struct ros2i_op *next, *prev;
 
-    char text[ROS2I_OP_TEXT_MAX]; /* the cause when result < 0. Last, and alone not zeroed by init */
+    char
+        text[ROS2I_OP_TEXT_MAX]; /* the cause when result < 0. Last, and alone not zeroed by init */
 };
 
 /* Zeroes op without the cost of clearing its text. */

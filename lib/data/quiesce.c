@@ -31,8 +31,9 @@ uint64_t ros2i_quiesce_grace_ns(uint64_t now_ns, uint64_t deadline_ns)
 int ros2i_quiesce_timed_out(const struct ros2i_channel *ch, const struct ros2i_op *op)
 {
     if (ch->state == ROS2I_CHANNEL_READY || ch->last_error == 0)
-        return ros2i_fail(ETIMEDOUT, "no answer from the daemon by the deadline%s",
-                          op->kind == ROS2I_OP_WRITE && op->issued > 0 ? "; what is written is unknown" : "");
+        return ros2i_fail(
+            ETIMEDOUT, "no answer from the daemon by the deadline%s",
+            op->kind == ROS2I_OP_WRITE && op->issued > 0 ? "; what is written is unknown" : "");
     return ros2i_fail(ETIMEDOUT, "no data channel by the deadline; last cause: %s", ch->last_text);
 }
 
@@ -50,7 +51,10 @@ int ros2i_quiesce_force(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
     if (ros2i_quiesce_hide(ch, slot) == 0)
         return 0;
-    ros2i_channel_lost(ch, ros2i_fail(EBUSY, "the connection was broken to take a buffer back that the daemon was reading"));
+    ros2i_channel_lost(
+        ch,
+        ros2i_fail(EBUSY,
+                   "the connection was broken to take a buffer back that the daemon was reading"));
     return -EBUSY;
 }
 
@@ -64,7 +68,8 @@ static void send_cancel(struct ros2i_channel *ch, const struct ros2i_slot *slot)
 }
 
 /* Ends the piece in slot for lack of an answer; state: FREE when the daemon never saw it, else ABANDONED. */
-static void end_piece(struct ros2i_channel *ch, struct ros2i_slot *slot, enum ros2i_slot_state state)
+static void end_piece(struct ros2i_channel *ch, struct ros2i_slot *slot,
+                      enum ros2i_slot_state state)
 {
     struct ros2i_op *op = slot->op;
     size_t at = slot->at;
@@ -88,7 +93,8 @@ static void cancel_slot(struct ros2i_channel *ch, struct ros2i_slot *slot)
         end_piece(ch, slot, ROS2I_SLOT_ABANDONED);
 }
 
-static void for_each_slot(struct ros2i_op *op, void (*fn)(struct ros2i_channel *, struct ros2i_slot *))
+static void for_each_slot(struct ros2i_op *op,
+                          void (*fn)(struct ros2i_channel *, struct ros2i_slot *))
 {
     struct ros2i_channel *ch = op->channel;
     /* A channel that is lost underway ends pieces by itself: the extra one keeps op from ending in the middle. */
@@ -130,7 +136,10 @@ static void grace_over(struct ros2i_channel *ch, struct ros2i_op *op)
         return;
     }
     /* The daemon is in the middle of a get. Losing the channel ends the pieces that are left, and with them op. */
-    ros2i_channel_lost(ch, ros2i_fail(EBUSY, "the connection was broken to take a buffer back that the daemon was reading"));
+    ros2i_channel_lost(
+        ch,
+        ros2i_fail(EBUSY,
+                   "the connection was broken to take a buffer back that the daemon was reading"));
 }
 
 void ros2i_quiesce_due(struct ros2i_timer *timer)

@@ -78,8 +78,11 @@ static void requeue(struct ros2i_channel *ch, struct ros2i_slot *slot)
     else if (op->phase == ROS2I_OP_CANCELLING)
         end_piece(ch, slot, ros2i_quiesce_timed_out(ch, op));
     else if (op->flags & ROS2I_OP_APPEND)
-        end_piece(ch, slot, ros2i_fail(ENOTRECOVERABLE, "outcome unknown: the connection was lost after the append was sent, "
-                                       "and an append is not repeated (%s); look at the end of the file", ch->last_text));
+        end_piece(ch, slot,
+                  ros2i_fail(ENOTRECOVERABLE,
+                             "outcome unknown: the connection was lost after the append was sent, "
+                             "and an append is not repeated (%s); look at the end of the file",
+                             ch->last_text));
     else if (op->error != 0)
         end_piece(ch, slot, ros2i_fail(-op->error, "%s", op->text));
     else
@@ -97,8 +100,10 @@ enum ros2i_channel_state ros2i_reconnect_lost(struct ros2i_channel *ch, int err)
     assert(err < 0);
     remember(ch, err);
     bool was_ready = ch->state == ROS2I_CHANNEL_READY;
-    ros2i_log(was_ready ? ROS2_LOG_WARN : ROS2_LOG_DEBUG, "data", "channel lost queue %u epoch %llu address %s attempt %u: %s",
-              ch->who.queue, (unsigned long long)ch->who.epoch, ros2i_reconnect_address(ch), ch->attempt, ch->last_text);
+    ros2i_log(was_ready ? ROS2_LOG_WARN : ROS2_LOG_DEBUG, "data",
+              "channel lost queue %u epoch %llu address %s attempt %u: %s", ch->who.queue,
+              (unsigned long long)ch->who.epoch, ros2i_reconnect_address(ch), ch->attempt,
+              ch->last_text);
     break_connection(ch);
     requeue_all(ch);
     /* A connection that worked is tried again where it was; one that did not, at the next address, and the backoff grows
@@ -146,11 +151,14 @@ enum ros2i_channel_state ros2i_reconnect_give_up(struct ros2i_channel *ch, int e
 static int fail_rejected(const struct ros2i_reject *reject)
 {
     int err = reject->err > 0 && reject->err < 4096 ? (int)reject->err : EPROTO;
-    int len = reject->text_len > ROS2I_WIRE_TEXT_MAX ? (int)ROS2I_WIRE_TEXT_MAX : (int)reject->text_len;
-    return ros2i_fail(err, "the daemon refuses the data channel: %.*s (%s)", len, reject->text, ros2i_strerror(err));
+    int len =
+        reject->text_len > ROS2I_WIRE_TEXT_MAX ? (int)ROS2I_WIRE_TEXT_MAX : (int)reject->text_len;
+    return ros2i_fail(err, "the daemon refuses the data channel: %.*s (%s)", len, reject->text,
+                      ros2i_strerror(err));
 }
 
-enum ros2i_channel_state ros2i_reconnect_rejected(struct ros2i_channel *ch, const struct ros2i_reject *reject)
+enum ros2i_channel_state ros2i_reconnect_rejected(struct ros2i_channel *ch,
+                                                  const struct ros2i_reject *reject)
 {
     int rc = fail_rejected(reject);
     if (rc == -EPROTONOSUPPORT)

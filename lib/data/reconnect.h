@@ -11,7 +11,8 @@
 enum ros2i_channel_state ros2i_reconnect_lost(struct ros2i_channel *ch, int err);
 /* The same, for good: every operation ends with err. */
 enum ros2i_channel_state ros2i_reconnect_give_up(struct ros2i_channel *ch, int err);
-enum ros2i_channel_state ros2i_reconnect_rejected(struct ros2i_channel *ch, const struct ros2i_reject *reject);
+enum ros2i_channel_state ros2i_reconnect_rejected(struct ros2i_channel *ch,
+                                                  const struct ros2i_reject *reject);
 enum ros2i_channel_state ros2i_reconnect_attached(struct ros2i_channel *ch, int rc);
 /* READY was reached. */
 void ros2i_reconnect_done(struct ros2i_channel *ch);

@@ -15,7 +15,8 @@
 #include "lib/data/quiesce.h"
 #include "lib/protocol/checksum.h"
 
-static int check_shape(const struct ros2i_channel *ch, const struct ros2i_slot *slot, const struct ros2i_msg *msg)
+static int check_shape(const struct ros2i_channel *ch, const struct ros2i_slot *slot,
+                       const struct ros2i_msg *msg)
 {
     const struct ros2i_op *op = slot->op;
     const struct ros2i_reply *reply = &msg->u.reply;
@@ -26,18 +27,23 @@ static int check_shape(const struct ros2i_channel *ch, const struct ros2i_slot *
     if (reply->status >= 4096)
         return ros2i_fail(EPROTO, "the daemon's reply: status %u is no errno", reply->status);
     if (reply->status != 0)
-        return reply->payload_len == 0 ? 0 : ros2i_fail(EPROTO, "the daemon's reply: an error with a payload");
+        return reply->payload_len == 0
+                   ? 0
+                   : ros2i_fail(EPROTO, "the daemon's reply: an error with a payload");
     if (reply->bytes > slot->len)
-        return ros2i_fail(EPROTO, "the daemon's reply: %u bytes of a request of %u", reply->bytes, slot->len);
+        return ros2i_fail(EPROTO, "the daemon's reply: %u bytes of a request of %u", reply->bytes,
+                          slot->len);
     if (op->kind != ROS2I_OP_READ)
         return reply->bytes == slot->len && reply->payload_len == 0
                    ? 0
-                   : ros2i_fail(EPROTO, "the daemon's reply: %u bytes done and %u sent of a write of %u", reply->bytes,
-                                reply->payload_len, slot->len);
+                   : ros2i_fail(EPROTO,
+                                "the daemon's reply: %u bytes done and %u sent of a write of %u",
+                                reply->bytes, reply->payload_len, slot->len);
     if (reply->payload_len != (slot->inlined ? reply->bytes : 0))
-        return ros2i_fail(EPROTO, "the daemon's reply: a payload of %u for %u bytes of %s read", reply->payload_len,
-                          reply->bytes, slot->inlined ? "an inline" : "a");
-    if ((ch->negotiated.options & ROS2I_OPTION_CHECKSUM) && reply->bytes > 0 && !(msg->flags & ROS2I_MSG_CHECKSUM))
+        return ros2i_fail(EPROTO, "the daemon's reply: a payload of %u for %u bytes of %s read",
+                          reply->payload_len, reply->bytes, slot->inlined ? "an inline" : "a");
+    if ((ch->negotiated.options & ROS2I_OPTION_CHECKSUM) && reply->bytes > 0 &&
+        !(msg->flags & ROS2I_MSG_CHECKSUM))
         return ros2i_fail(EPROTO, "the daemon's reply lacks the checksum that was agreed on");
     return 0;
 }
@@ -79,11 +85,12 @@ static void refused(struct ros2i_channel *ch, struct ros2i_slot *slot, uint32_t 
 static void checksum_differs(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
     struct ros2i_op *op = slot->op;
-    ros2i_log(ROS2_LOG_WARN, "data", "checksum mismatch queue %u offset %llu len %u retried %d", ch->who.queue,
-              (unsigned long long)(op->offset + slot->at), slot->len, slot->retried);
+    ros2i_log(ROS2_LOG_WARN, "data", "checksum mismatch queue %u offset %llu len %u retried %d",
+              ch->who.queue, (unsigned long long)(op->offset + slot->at), slot->len, slot->retried);
     if (slot->retried || slot->state == ROS2I_SLOT_CANCELLING) {
-        fail_piece(ch, slot, ros2i_fail(EIO, "CRC-32C of the data differs from what the daemon computed%s",
-                                        slot->retried ? ", twice: the network path damages data" : ""));
+        fail_piece(ch, slot,
+                   ros2i_fail(EIO, "CRC-32C of the data differs from what the daemon computed%s",
+                              slot->retried ? ", twice: the network path damages data" : ""));
         return;
     }
     ros2i_inflight_move(&ch->inflight, slot, ROS2I_SLOT_QUEUED);
@@ -92,7 +99,8 @@ static void checksum_differs(struct ros2i_channel *ch, struct ros2i_slot *slot)
     slot->was_sent = false;
 }
 
-static void read_done(struct ros2i_channel *ch, struct ros2i_slot *slot, const struct ros2i_msg *msg)
+static void read_done(struct ros2i_channel *ch, struct ros2i_slot *slot,
+                      const struct ros2i_msg *msg)
 {
     const struct ros2i_reply *reply = &msg->u.reply;
     char *target = (char *)slot->op->buf + slot->at;
@@ -104,7 +112,8 @@ static void read_done(struct ros2i_channel *ch, struct ros2i_slot *slot, const s
         finish_piece(ch, slot, reply->bytes);
 }
 
-static void write_done(struct ros2i_channel *ch, struct ros2i_slot *slot, const struct ros2i_reply *reply)
+static void write_done(struct ros2i_channel *ch, struct ros2i_slot *slot,
+                       const struct ros2i_reply *reply)
 {
     struct ros2i_op *op = slot->op;
     ros2i_op_saw_epoch(op, reply->durability_epoch);

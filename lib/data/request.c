@@ -22,7 +22,8 @@ static char *piece(const struct ros2i_slot *slot)
     return (char *)slot->op->buf + slot->at;
 }
 
-static void fill_checksums(const struct ros2i_channel *ch, const struct ros2i_slot *slot, struct ros2i_io_request *io)
+static void fill_checksums(const struct ros2i_channel *ch, const struct ros2i_slot *slot,
+                           struct ros2i_io_request *io)
 {
     const char *data = piece(slot);
     uint32_t block = ch->negotiated.checksum_block;
@@ -33,7 +34,8 @@ static void fill_checksums(const struct ros2i_channel *ch, const struct ros2i_sl
     }
 }
 
-static void fill_io(const struct ros2i_channel *ch, const struct ros2i_slot *slot, struct ros2i_msg *msg)
+static void fill_io(const struct ros2i_channel *ch, const struct ros2i_slot *slot,
+                    struct ros2i_msg *msg)
 {
     const struct ros2i_op *op = slot->op;
     struct ros2i_io_request *io = &msg->u.io;
@@ -45,8 +47,9 @@ static void fill_io(const struct ros2i_channel *ch, const struct ros2i_slot *slo
     io->payload = NULL;
     if (slot->region) {
         io->segment_count = 1;
-        io->segment[0] = (struct ros2i_segment){
-            .id = ch->ops->region_token(slot->region), .len = slot->len, .kind = ROS2I_SEGMENT_TOKEN};
+        io->segment[0] = (struct ros2i_segment){.id = ch->ops->region_token(slot->region),
+                                                .len = slot->len,
+                                                .kind = ROS2I_SEGMENT_TOKEN};
     }
     if (ch->negotiated.options & ROS2I_OPTION_CHECKSUM) {
         msg->flags |= ROS2I_MSG_CHECKSUM;
@@ -57,7 +60,8 @@ static void fill_io(const struct ros2i_channel *ch, const struct ros2i_slot *slo
         io->payload = piece(slot);
 }
 
-static void fill_message(const struct ros2i_channel *ch, const struct ros2i_slot *slot, struct ros2i_msg *msg)
+static void fill_message(const struct ros2i_channel *ch, const struct ros2i_slot *slot,
+                         struct ros2i_msg *msg)
 {
     const struct ros2i_op *op = slot->op;
     msg->request_id = slot->id;
@@ -85,8 +89,10 @@ static void fill_message(const struct ros2i_channel *ch, const struct ros2i_slot
 
 static int expose(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
-    unsigned right = slot->op->kind == ROS2I_OP_READ ? ROS2_REGION_REMOTE_WRITE : ROS2_REGION_REMOTE_READ;
-    return ch->ops->region_register(ch->domain, piece(slot), slot->len, right, ROS2_MEMORY_HOST, &slot->region);
+    unsigned right =
+        slot->op->kind == ROS2I_OP_READ ? ROS2_REGION_REMOTE_WRITE : ROS2_REGION_REMOTE_READ;
+    return ch->ops->region_register(ch->domain, piece(slot), slot->len, right, ROS2_MEMORY_HOST,
+                                    &slot->region);
 }
 
 /* Sends the request of a QUEUED slot. 0, or -EAGAIN: not now, the slot stays as it is; else the channel is of no use. */

@@ -96,7 +96,8 @@ static void a_read_ends_at_its_lowest_short_piece(void **state)
     start(&op, ROS2I_OP_READ, 400, 4);
     ros2i_op_piece_done(&op, 300, 100, 0);
     ros2i_op_piece_done(&op, 100, 100, 30);
-    ros2i_op_piece_done(&op, 200, 100, 100); /* the file grew meanwhile: no gap in what is reported */
+    ros2i_op_piece_done(&op, 200, 100,
+                        100); /* the file grew meanwhile: no gap in what is reported */
     ros2i_op_piece_done(&op, 0, 100, 100);
     ros2i_op_conclude(&op);
     assert_int_equal(op.result, 130);

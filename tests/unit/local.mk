@@ -61,10 +61,17 @@ client_units = \
 	tests/unit/channel_test \
 	tests/unit/inflight_test \
 	tests/unit/path_test \
+	tests/unit/quiesce_test \
 	tests/unit/settings_test \
+	tests/unit/transfer_test \
 	tests/unit/url_test
 unit_programs += $(client_units)
 tests_unit_channel_test_LDADD = libdata.la $(test_protocol)
+tests_unit_channel_test_SOURCES = tests/unit/channel_test.c tests/unit/data_peer.c
+tests_unit_quiesce_test_LDADD = libdata.la $(test_protocol)
+tests_unit_quiesce_test_SOURCES = tests/unit/quiesce_test.c tests/unit/data_peer.c
+tests_unit_transfer_test_LDADD = libdata.la $(test_protocol)
+tests_unit_transfer_test_SOURCES = tests/unit/transfer_test.c tests/unit/data_peer.c
 tests_unit_inflight_test_LDADD = libcore.la libdata.la $(test_protocol)
 tests_unit_path_test_LDADD = libcore.la $(test_base)
 tests_unit_settings_test_LDADD = libcore.la $(test_base)

@@ -22,10 +22,22 @@ static void dots_and_slashes_are_resolved_as_text(void **state)
         const char *path, *resolved;
         bool directory;
     } cases[] = {
-        {"/", "/", true},          {"//", "/", true},         {"/a", "/a", false},      {"/a/", "/a", true},
-        {"/a//b", "/a/b", false},  {"/./a/./b", "/a/b", false}, {"/a/.", "/a", true},   {"/a/..", "/", true},
-        {"/..", "/", true},        {"/../../a", "/a", false}, {"/a/b/../c", "/a/c", false}, {"/a/b/../../..", "/", true},
-        {"/...", "/...", false},   {"/.a", "/.a", false},     {"/a/..b", "/a/..b", false}, {"/a b", "/a b", false},
+        {"/", "/", true},
+        {"//", "/", true},
+        {"/a", "/a", false},
+        {"/a/", "/a", true},
+        {"/a//b", "/a/b", false},
+        {"/./a/./b", "/a/b", false},
+        {"/a/.", "/a", true},
+        {"/a/..", "/", true},
+        {"/..", "/", true},
+        {"/../../a", "/a", false},
+        {"/a/b/../c", "/a/c", false},
+        {"/a/b/../../..", "/", true},
+        {"/...", "/...", false},
+        {"/.a", "/.a", false},
+        {"/a/..b", "/a/..b", false},
+        {"/a b", "/a b", false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct ros2i_path path;
@@ -88,7 +100,8 @@ static void open_flags_become_those_of_the_wire(void **state)
     assert_int_equal(ros2i_open_flags(O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, &wire), 0);
     assert_int_equal(wire, ROS2_OPEN_WRITE | ROS2_OPEN_CREATE | ROS2_OPEN_EXCLUSIVE);
     assert_int_equal(ros2i_open_flags(O_RDWR | O_TRUNC | O_APPEND | O_NOFOLLOW, &wire), 0);
-    assert_int_equal(wire, ROS2_OPEN_READ | ROS2_OPEN_WRITE | ROS2_OPEN_TRUNCATE | ROS2_OPEN_APPEND | ROS2_OPEN_NOFOLLOW);
+    assert_int_equal(wire, ROS2_OPEN_READ | ROS2_OPEN_WRITE | ROS2_OPEN_TRUNCATE |
+                               ROS2_OPEN_APPEND | ROS2_OPEN_NOFOLLOW);
     assert_int_equal(ros2i_open_flags(O_RDONLY | O_DIRECTORY, &wire), 0);
     assert_int_equal(wire, ROS2_OPEN_READ | ROS2_OPEN_DIRECTORY);
 }
@@ -96,9 +109,17 @@ static void open_flags_become_those_of_the_wire(void **state)
 static void open_flags_that_cannot_be_kept_are_refused(void **state)
 {
     (void)state;
-    static const int bad[] = {O_RDONLY | O_DIRECT, O_WRONLY | O_SYNC,       O_WRONLY | O_DSYNC, O_RDONLY | O_NONBLOCK,
-                              O_RDONLY | O_PATH,   O_RDWR | O_TMPFILE,      O_ACCMODE,          O_RDONLY | O_TRUNC,
-                              O_RDWR | O_EXCL,     O_RDWR | O_CREAT | O_DIRECTORY, 1 << 30};
+    static const int bad[] = {O_RDONLY | O_DIRECT,
+                              O_WRONLY | O_SYNC,
+                              O_WRONLY | O_DSYNC,
+                              O_RDONLY | O_NONBLOCK,
+                              O_RDONLY | O_PATH,
+                              O_RDWR | O_TMPFILE,
+                              O_ACCMODE,
+                              O_RDONLY | O_TRUNC,
+                              O_RDWR | O_EXCL,
+                              O_RDWR | O_CREAT | O_DIRECTORY,
+                              1 << 30};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         unsigned wire = 12345;
         assert_int_equal(ros2i_open_flags(bad[i], &wire), -EINVAL);

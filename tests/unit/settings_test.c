@@ -17,8 +17,9 @@
 
 #include "lib/base/error.h"
 
-static const char *const variables[] = {"ROS2_URL",      "ROS2_TOKEN_FILE",  "ROS2_CA_FILE", "ROS2_CERT_FILE",
-                                        "ROS2_KEY_FILE", "ROS2_SERVER_NAME", "ROS2_CONFIG"};
+static const char *const variables[] = {"ROS2_URL",       "ROS2_TOKEN_FILE", "ROS2_CA_FILE",
+                                        "ROS2_CERT_FILE", "ROS2_KEY_FILE",   "ROS2_SERVER_NAME",
+                                        "ROS2_CONFIG"};
 static char dir[] = "/tmp/ros2-settings-XXXXXX";
 static char path[200];
 
@@ -62,7 +63,8 @@ static const char *write_file(const char *name, const char *text, mode_t mode)
 
 static struct ros2_connect_options options_of(const char *config_file)
 {
-    return (struct ros2_connect_options){.size = sizeof(struct ros2_connect_options), .config_file = config_file};
+    return (struct ros2_connect_options){.size = sizeof(struct ros2_connect_options),
+                                         .config_file = config_file};
 }
 
 static void each_setting_comes_from_the_first_source_that_has_it(void **state)
@@ -71,7 +73,9 @@ static void each_setting_comes_from_the_first_source_that_has_it(void **state)
     struct ros2i_settings s;
     write_file("token", "from-file\n", 0600);
     struct ros2_connect_options options =
-        options_of(write_file("c.yaml", "url: ros2://file:1\nca_file: /file/ca\nserver_name: file\ntimeout_ms: 1500\nchecksum: off\n",
+        options_of(write_file("c.yaml",
+                              "url: ros2://file:1\nca_file: /file/ca\nserver_name: "
+                              "file\ntimeout_ms: 1500\nchecksum: off\n",
                               0644));
     assert_int_equal(ros2i_settings_load(NULL, &options, &s), 0);
     assert_string_equal(s.url.host, "file");
@@ -114,7 +118,9 @@ static void the_users_file_is_found_where_xdg_and_home_say(void **state)
     ros2i_settings_fini(&s);
 
     unsetenv("XDG_CONFIG_HOME");
-    snprintf(sub, sizeof(sub), "mkdir -p %s/.config/ros2 && echo 'url: ros2://home' > %s/.config/ros2/client.yaml", dir, dir);
+    snprintf(sub, sizeof(sub),
+             "mkdir -p %s/.config/ros2 && echo 'url: ros2://home' > %s/.config/ros2/client.yaml",
+             dir, dir);
     assert_int_equal(system(sub), 0);
     assert_int_equal(ros2i_settings_load(NULL, NULL, &s), 0);
     assert_string_equal(s.url.host, "home");
@@ -139,7 +145,8 @@ static void an_unknown_key_is_refused_with_file_and_line(void **state)
 {
     (void)state;
     struct ros2i_settings s;
-    struct ros2_connect_options options = options_of(write_file("c.yaml", "url: ros2://h\ntimeout: 5\n", 0644));
+    struct ros2_connect_options options =
+        options_of(write_file("c.yaml", "url: ros2://h\ntimeout: 5\n", 0644));
     assert_int_equal(ros2i_settings_load(NULL, &options, &s), -EINVAL);
     print_message("%s\n", ros2i_error());
     assert_non_null(strstr(ros2i_error(), path));
@@ -153,8 +160,10 @@ static void a_named_file_must_exist_and_hold_sense(void **state)
     struct ros2i_settings s;
     struct ros2_connect_options options = options_of("/nonexistent/client.yaml");
     assert_int_equal(ros2i_settings_load("ros2://h", &options, &s), -ENOENT);
-    static const char *const bad[] = {"timeout_ms: 0\n", "timeout_ms: 86400001\n", "timeout_ms: soon\n", "checksum: maybe\n",
-                                      "url: [1, 2]\n",   "- url\n",                "url: http://h\n", "{"};
+    static const char *const bad[] = {"timeout_ms: 0\n",    "timeout_ms: 86400001\n",
+                                      "timeout_ms: soon\n", "checksum: maybe\n",
+                                      "url: [1, 2]\n",      "- url\n",
+                                      "url: http://h\n",    "{"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         options.config_file = write_file("c.yaml", bad[i], 0644);
         int rc = ros2i_settings_load(NULL, &options, &s);

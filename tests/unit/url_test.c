@@ -76,7 +76,8 @@ static void what_is_no_url_is_refused_with_the_part_that_is_wrong(void **state)
         struct ros2i_url url = {.port = 77};
         int rc = ros2i_url_parse(bad[i].text, &url);
         if (rc != -EINVAL || !strstr(ros2i_error(), bad[i].says))
-            fail_msg("\"%s\": %d, \"%s\" lacks \"%s\"", bad[i].text, rc, ros2i_error(), bad[i].says);
+            fail_msg("\"%s\": %d, \"%s\" lacks \"%s\"", bad[i].text, rc, ros2i_error(),
+                     bad[i].says);
         assert_int_equal(url.port, 77);
     }
 }
