@@ -169,12 +169,12 @@ static void a_buffer_that_the_daemon_is_reading_breaks_the_connection(void **sta
     assert_non_null(buf);
     memset(buf, 0x11, 16 * len);
     assert_int_equal(world_do(w, &ping, ROS2I_OP_PING, NULL, 0, 0), 0);
-    /* Enough gets at once that the sockets are full of half of them, since the peer stops reading. */
+    /* More gets at once (15 MiB) than the sockets hold, since the peer stops reading: one is half out. */
     w->peer.hold = true;
     world_submit(w, &op, ROS2I_OP_WRITE, buf, 8 * len, 0, 0, TIMEOUT_NS);
     world_run_until(w, 1000, w->peer.seen_count == 5);
-    for (unsigned i = 1; i < 5; i++)
-        peer_answer(&w->peer, i);
+    for (unsigned i = 0; i < 60; i++)
+        peer_answer(&w->peer, 1 + i % 4);
     w->peer.ops->flush(w->peer.ep);
     for (int i = 0; i < 2000; i++)
         ros2i_channel_progress(w->channel, world_now_ns);
