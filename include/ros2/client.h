@@ -50,20 +50,29 @@ struct ros2_connect_options {
 int ros2_connect(const char *url, const struct ros2_connect_options *options, struct ros2_client **client_p);
 
 /** Closes the session and frees the client. Files and directories of it must have been closed; no other thread may be in
- * a call on it. client may be NULL. Blocks: up to 5 s, to tell the daemon. Cannot fail. */
+ * a call on it, nor call with it later. In a forked child it ends the child's part only: the session is the parent's.
+ * client  may be NULL; freed.
+ * Threads: any. Blocks: up to 5 s, to tell the daemon. Cannot fail: a daemon that is not reached lets the session expire. */
 void ros2_disconnect(struct ros2_client *client);
 
-/** Round trip of one empty message on the data plane, over the calling thread's channel.
- * rtt_ns_p: nanoseconds; may be NULL. Threads: any. Blocks: up to timeout_ns. Returns 0, -ETIMEDOUT, or an error of
- * ros2_connect(). */
+/** Round trip of one empty message on the data plane, over the calling thread's channel, which is connected when it is
+ * not yet: so it tells whether the data plane can be reached.
+ * client  borrowed until return.    rtt_ns_p  nanoseconds, connecting included; untouched on failure; may be NULL.
+ * Threads: any, at once. Blocks: up to timeout_ns.
+ * Returns 0 or -ETIMEDOUT (no answer, or no connection: the text names the last cause), -ESTALE (the session is gone:
+ * connect again), -EACCES, -EPROTONOSUPPORT, -ENOMEM, -EMFILE (descriptors of this process). */
 int ros2_ping(struct ros2_client *client, uint64_t *rtt_ns_p);
 
-/** The calling thread's text for its last failed call; "" before the first. Valid until this thread's next failing call. */
+/** The calling thread's text for its last failed call: what failed, on what, why, and the way out. "" before the first.
+ * Returns a string that is valid until this thread's next failing call or its end; never NULL. Does not block. */
 const char *ros2_error(void);
 
 /** Sends log lines of all clients of this process to fn; NULL: silent (the default, unless ROS2_LOG names a level: error,
- * warn, info or debug, which writes to stderr). fn may be called from any thread, also from gRPC's; it must not call
- * libros2. level: lines above it are dropped. Threads: call it before the first connect. */
+ * warn, info or debug, which writes to stderr).
+ * fn     may be called from any thread, also from gRPC's, many at once; it must not call libros2. line has no newline and
+ *        is borrowed until fn returns.    arg  passed to fn; must live as long as the process or until the next call of this.
+ * level  lines above it are dropped: 0 error, 1 warn, 2 info, 3 debug; beyond: the nearest.
+ * Threads: call it before the first connect. Does not block. */
 void ros2_log_callback(ros2_log_fn *fn, void *arg, int level);
 
 #ifdef __cplusplus

@@ -322,8 +322,8 @@ void ros2i_channel_destroy(struct ros2i_channel *ch)
     if (ch->active > 0)
         step(ch, &(struct event){.kind = EVENT_CLOSE,
                                  .err = ros2i_fail(ECANCELED, "the channel was closed")});
-    if (ch->ep)
-        ch->ops->ep_close(ch->ep);
+    /* Nothing waits to be sent that matters, so no ep_close(): with that only domain_close() is left, the one call that
+     * another thread than the owner may make. */
     free_channel(ch);
 }
 

@@ -82,7 +82,8 @@ struct ros2i_channel {
 /* Makes no connection: the first operation does. 0, -ENOMEM, -EMFILE (the domain's descriptors). */
 int ros2i_channel_create(const struct ros2i_channel_options *options,
                          struct ros2i_channel **channel_p);
-/* Ends every operation left with -ECANCELED, closes the connection and frees all. */
+/* Ends every operation left with -ECANCELED, closes the connection and frees all. Another thread than the owner may call it
+ * once the owner makes no more calls and no operation is left. */
 void ros2i_channel_destroy(struct ros2i_channel *ch);
 /* In a forked child: drops what fork() copied. Sends nothing, runs no done(); the parent's connection is not touched. */
 void ros2i_channel_abandon(struct ros2i_channel *ch);

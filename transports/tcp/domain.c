@@ -126,7 +126,7 @@ static void abort_all(struct tcp_list *list)
 
 void tcp_domain_close(struct ros2_domain *domain)
 {
-    tcp_domain_own(domain);
+    domain->owner = pthread_self(); /* the last call may be another thread's */
     tcp_domain_enter(domain);
     while (!tcp_list_empty(&domain->listeners))
         tcp_listener_close(TCP_CONTAINER(domain->listeners.next, struct ros2_listener, link));
