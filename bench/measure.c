@@ -163,7 +163,11 @@ bool measure_add(struct measure *m, uint64_t bytes, uint64_t since_ns, uint64_t 
     m->operations++;
     m->bytes += bytes;
     ros2i_histogram_add(&m->latency_ns, now_ns - since_ns);
-    return now_ns < m->end_ns;
+    if (now_ns < m->end_ns)
+        return true;
+    m->end_ns = now_ns;
+    m->cpu_s = measure_cpu_s(RUSAGE_SELF) - m->cpu_s;
+    return false;
 }
 
 static double per_gib(const struct measure *m, double seconds)
@@ -171,10 +175,9 @@ static double per_gib(const struct measure *m, double seconds)
     return seconds / ((double)m->bytes / GIB);
 }
 
-void measure_print(struct measure *m, double other_cpu_s)
+void measure_print(const struct measure *m, double other_cpu_s)
 {
-    double seconds = (double)(measure_now_ns() - m->start_ns) / 1e9;
-    double cpu_s = measure_cpu_s(RUSAGE_SELF) - m->cpu_s;
+    double seconds = (double)(m->end_ns - m->start_ns) / 1e9;
     const struct ros2i_histogram *h = &m->latency_ns;
 
     if (m->operations == 0)
@@ -184,7 +187,7 @@ void measure_print(struct measure *m, double other_cpu_s)
            seconds, (unsigned long long)m->operations, (unsigned long long)m->bytes,
            (double)m->bytes / GIB / seconds, (double)h->sum / (double)h->count / 1e3,
            (double)ros2i_histogram_quantile(h, 0.5) / 1e3, (double)ros2i_histogram_quantile(h, 0.99) / 1e3,
-           per_gib(m, cpu_s));
+           per_gib(m, m->cpu_s));
     if (other_cpu_s >= 0)
         printf("\"other_cpu_s_per_gib\": %.4f}\n", per_gib(m, other_cpu_s));
     else

@@ -36,16 +36,16 @@ void measure_read_fully(int fd, void *buf, size_t len);
 void measure_write_fully(int fd, const void *buf, size_t len);
 
 struct measure {
-    uint64_t start_ns, end_ns; /* end: when to stop */
-    double cpu_s;
+    uint64_t start_ns, end_ns; /* end: when to stop; then, when it was */
+    double cpu_s;              /* at the start; then, of the time between */
     uint64_t operations, bytes;
     struct ros2i_histogram latency_ns;
 };
 
 void measure_begin(struct measure *m, uint64_t duration_ns);
-/* Counts an operation that took from since_ns to now. Returns false when the time is over. */
+/* Counts an operation that took from since_ns to now. Returns false, once, when the time is over. */
 bool measure_add(struct measure *m, uint64_t bytes, uint64_t since_ns, uint64_t now_ns);
 /* Prints the result. other_cpu_s: CPU time of the other end in this time, below 0: not measured here. */
-void measure_print(struct measure *m, double other_cpu_s);
+void measure_print(const struct measure *m, double other_cpu_s);
 
 #endif

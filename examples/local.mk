@@ -14,3 +14,5 @@ examples_train_SOURCES = \
 	examples/train_model.c
 examples_train_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
 examples_train_LDADD = libros2.la $(CRYPTO_LIBS) -lm
+
+EXTRA_DIST += quickstart
