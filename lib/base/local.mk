@@ -11,5 +11,6 @@ libbase_la_SOURCES = \
 	lib/base/plugin.c \
 	lib/base/random.c \
 	lib/base/secret.c \
-	lib/base/timers.c
+	lib/base/timers.c \
+	lib/base/whole_file.c
 libbase_la_CPPFLAGS = $(AM_CPPFLAGS) -DROS2_PLUGIN_DIR='"$(pkglibdir)"'

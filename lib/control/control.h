@@ -24,21 +24,23 @@ struct ros2i_control;
 struct ros2i_control_options {
     const char *host; /* name or numeric address, no brackets */
     uint16_t port;
-    bool plaintext;          /* the caller has checked that host is loopback */
-    const char *server_name; /* expected in the certificate; NULL: host */
-    const char *ca_file;     /* PEM; NULL: the system's */
+    bool plaintext;                   /* the caller has checked that host is loopback */
+    const char *server_name;          /* expected in the certificate; NULL: host */
+    const char *ca_file;              /* PEM; NULL: the system's */
     const char *cert_file, *key_file; /* PEM; NULL: no client certificate */
     const char *token;                /* copied, wiped in destroy; NULL: none */
 };
 
 /* Reads the files, makes no connection. Strings are copied. -ENOENT, -EACCES, -EINVAL. */
-int ros2i_control_create(const struct ros2i_control_options *options, struct ros2i_control **control_p);
+int ros2i_control_create(const struct ros2i_control_options *options,
+                         struct ros2i_control **control_p);
 void ros2i_control_destroy(struct ros2i_control *control);
 
 /* Session.Open; the session is remembered for all later calls. *session gets a copy. */
-int ros2i_control_open_session(struct ros2i_control *control, const uint8_t nonce[ROS2I_NONCE_LEN], uint64_t deadline_ns,
-                               struct ros2i_session *session);
-int ros2i_control_attach(struct ros2i_control *control, const uint8_t nonce[ROS2I_NONCE_LEN], uint64_t deadline_ns);
+int ros2i_control_open_session(struct ros2i_control *control, const uint8_t nonce[ROS2I_NONCE_LEN],
+                               uint64_t deadline_ns, struct ros2i_session *session);
+int ros2i_control_attach(struct ros2i_control *control, const uint8_t nonce[ROS2I_NONCE_LEN],
+                         uint64_t deadline_ns);
 int ros2i_control_renew(struct ros2i_control *control, uint64_t deadline_ns);
 int ros2i_control_close_session(struct ros2i_control *control, uint64_t deadline_ns);
 /* grpc.health.v1 Check of "": 0 when SERVING, -EAGAIN when not. */
@@ -55,25 +57,33 @@ struct ros2i_open_item {
     struct ros2_attr attr;
 };
 /* 0 when the call worked; each item has its own err. count 1..4096. */
-int ros2i_control_open_many(struct ros2i_control *control, struct ros2i_open_item *items, size_t count, uint64_t deadline_ns);
+int ros2i_control_open_many(struct ros2i_control *control, struct ros2i_open_item *items,
+                            size_t count, uint64_t deadline_ns);
 /* errs (may be NULL): count results. */
-int ros2i_control_close_many(struct ros2i_control *control, const uint64_t *handles, size_t count, int *errs,
-                             uint64_t deadline_ns);
-int ros2i_control_stat(struct ros2i_control *control, const char *path, bool nofollow, uint64_t deadline_ns,
-                       struct ros2_attr *attr);
-int ros2i_control_fstat(struct ros2i_control *control, uint64_t handle, uint64_t deadline_ns, struct ros2_attr *attr);
-int ros2i_control_mkdir(struct ros2i_control *control, const char *path, uint32_t mode, uint64_t deadline_ns);
-int ros2i_control_unlink(struct ros2i_control *control, const char *path, bool directory, uint64_t deadline_ns);
-int ros2i_control_rename(struct ros2i_control *control, const char *from, const char *to, uint64_t deadline_ns);
+int ros2i_control_close_many(struct ros2i_control *control, const uint64_t *handles, size_t count,
+                             int *errs, uint64_t deadline_ns);
+int ros2i_control_stat(struct ros2i_control *control, const char *path, bool nofollow,
+                       uint64_t deadline_ns, struct ros2_attr *attr);
+int ros2i_control_fstat(struct ros2i_control *control, uint64_t handle, uint64_t deadline_ns,
+                        struct ros2_attr *attr);
+int ros2i_control_mkdir(struct ros2i_control *control, const char *path, uint32_t mode,
+                        uint64_t deadline_ns);
+int ros2i_control_unlink(struct ros2i_control *control, const char *path, bool directory,
+                         uint64_t deadline_ns);
+int ros2i_control_rename(struct ros2i_control *control, const char *from, const char *to,
+                         uint64_t deadline_ns);
 /* One page of a directory: fn for each entry behind cookie until it returns 1 or the directory ends (*end_p = true).
  * attr is NULL unless with_attributes. */
-int ros2i_control_list(struct ros2i_control *control, const char *path, uint64_t cookie, bool with_attributes,
-                       ros2_readdir_fn *fn, void *arg, uint64_t deadline_ns, bool *end_p);
+int ros2i_control_list(struct ros2i_control *control, const char *path, uint64_t cookie,
+                       bool with_attributes, ros2_readdir_fn *fn, void *arg, uint64_t deadline_ns,
+                       bool *end_p);
 
-int ros2i_control_register(struct ros2i_control *control, const uint8_t nonce[ROS2I_NONCE_LEN], uint32_t queue,
-                           uint64_t len, uint32_t kind, uint32_t rights, const char *transport, const void *key,
-                           size_t key_len, uint64_t deadline_ns, uint64_t *region_id_p);
-int ros2i_control_unregister(struct ros2i_control *control, uint64_t region_id, uint64_t deadline_ns);
+int ros2i_control_register(struct ros2i_control *control, const uint8_t nonce[ROS2I_NONCE_LEN],
+                           uint32_t queue, uint64_t len, uint32_t kind, uint32_t rights,
+                           const char *transport, const void *key, size_t key_len,
+                           uint64_t deadline_ns, uint64_t *region_id_p);
+int ros2i_control_unregister(struct ros2i_control *control, uint64_t region_id,
+                             uint64_t deadline_ns);
 
 /* Around fork(): prepare ends all calls (they are retried) and shuts gRPC down; resume lets calls start again, in
  * parent and child. Installed by lib/core/fork.c with pthread_atfork. */

@@ -3,8 +3,11 @@
 
 noinst_LTLIBRARIES += libcontrol.la
 libcontrol_la_SOURCES = \
+	lib/control/attributes.c \
 	lib/control/call.c \
 	lib/control/credentials.c \
+	lib/control/explain.c \
+	lib/control/list.c \
 	lib/control/memory.c \
 	lib/control/namespace.c \
 	lib/control/runtime.c \
