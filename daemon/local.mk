@@ -33,6 +33,8 @@ libdaemon_la_SOURCES = \
 	daemon/data/read.c \
 	daemon/data/write.c \
 	daemon/data/bounce.c \
+	daemon/data/data.c \
+	daemon/data/handshake.c \
 	daemon/data/queue_state.c \
 	daemon/data/engines.c
 libdaemon_la_CPPFLAGS = $(daemon_cppflags) $(CRYPTO_CFLAGS)
