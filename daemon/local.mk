@@ -19,10 +19,16 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/regions.c \
 	daemon/tenant/limits.c \
 	daemon/control/server.c \
+	daemon/control/listen.c \
 	daemon/control/call.c \
+	daemon/control/arena.c \
 	daemon/control/auth.c \
+	daemon/control/status.c \
 	daemon/control/session.c \
 	daemon/control/namespace.c \
+	daemon/control/path.c \
+	daemon/control/attributes.c \
+	daemon/control/list.c \
 	daemon/control/memory.c \
 	daemon/control/health.c \
 	daemon/control/replay.c \

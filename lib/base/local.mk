@@ -8,9 +8,11 @@ libbase_la_SOURCES = \
 	lib/base/escape.c \
 	lib/base/histogram.c \
 	lib/base/log.c \
+	lib/base/pem.c \
 	lib/base/plugin.c \
 	lib/base/random.c \
 	lib/base/secret.c \
 	lib/base/timers.c \
 	lib/base/whole_file.c
 libbase_la_CPPFLAGS = $(AM_CPPFLAGS) -DROS2_PLUGIN_DIR='"$(pkglibdir)"'
+libbase_la_LIBADD = $(CRYPTO_LIBS)

@@ -8,13 +8,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <grpc/grpc_security.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/error.h"
+#include "lib/base/pem.h"
 #include "lib/base/secret.h"
 #include "lib/base/whole_file.h"
 
@@ -83,58 +82,6 @@ static int set_token(struct ros2i_control *control, const char *token)
 
 /* --- certificates ---------------------------------------------------------------------------------------- */
 
-static X509 *parse_certificate(const char *pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    X509 *x509 = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-
-    BIO_free(bio);
-    return x509;
-}
-
-/* A key with a passphrase is refused: the empty one is tried instead of a prompt on the terminal. */
-static EVP_PKEY *parse_key(const char *pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "") : NULL;
-
-    BIO_free(bio);
-    return key;
-}
-
-static int check_ca(const char *pem, const char *path)
-{
-    X509 *x509 = parse_certificate(pem);
-
-    ERR_clear_error();
-    if (!x509)
-        return ros2i_fail(
-            EINVAL, "CA file %s holds no PEM certificate (\"-----BEGIN CERTIFICATE-----\")", path);
-    X509_free(x509);
-    return 0;
-}
-
-static int check_pair(const struct ros2i_control *control, const char *cert_path,
-                      const char *key_path)
-{
-    int rc = 0;
-    X509 *x509 = parse_certificate(control->cert);
-    EVP_PKEY *key = parse_key(control->key);
-
-    if (!x509)
-        rc = ros2i_fail(EINVAL, "client certificate file %s holds no PEM certificate", cert_path);
-    else if (!key)
-        rc = ros2i_fail(EINVAL, "client key file %s holds no PEM private key without a passphrase",
-                        key_path);
-    else if (X509_check_private_key(x509, key) != 1)
-        rc = ros2i_fail(EINVAL, "client key file %s does not belong to the certificate in %s",
-                        key_path, cert_path);
-    ERR_clear_error();
-    X509_free(x509);
-    EVP_PKEY_free(key);
-    return rc;
-}
-
 static int read_certificates(struct ros2i_control *control,
                              const struct ros2i_control_options *options)
 {
@@ -144,7 +91,7 @@ static int read_certificates(struct ros2i_control *control,
     if (options->ca_file) {
         rc = ros2i_whole_file_read(options->ca_file, "CA", PEM_MAX, &control->ca, &len);
         if (rc == 0)
-            rc = check_ca(control->ca, options->ca_file);
+            rc = ros2i_pem_check_certificate(control->ca, "CA", options->ca_file);
         if (rc < 0)
             return rc;
     }
@@ -158,7 +105,9 @@ static int read_certificates(struct ros2i_control *control,
                                &len);
     if (rc == 0)
         rc = ros2i_whole_file_read(options->key_file, "client key", PEM_MAX, &control->key, &len);
-    return rc < 0 ? rc : check_pair(control, options->cert_file, options->key_file);
+    return rc < 0 ? rc
+                  : ros2i_pem_check_pair(control->cert, control->key, "client", options->cert_file,
+                                         options->key_file);
 }
 
 /* --- create, destroy ------------------------------------------------------------------------------------- */
