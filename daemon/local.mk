@@ -11,7 +11,6 @@ libdaemon_la_SOURCES = \
 	daemon/config_line.c \
 	daemon/config_yaml.c \
 	daemon/ephemeral.c \
-	daemon/metrics.c \
 	daemon/tenant/tenant.c \
 	daemon/tenant/token.c \
 	daemon/tenant/sessions.c \

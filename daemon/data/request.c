@@ -417,6 +417,8 @@ static int check(struct ros2d_request *r, uint64_t handle)
     if (!(r->handle->rights & needed))
         return -EBADF;
     r->append = r->type == ROS2I_MSG_WRITE && (r->handle->rights & ROS2I_RIGHT_APPEND);
+    if (r->append && (r->flags & ROS2I_MSG_REPLAY))
+        return -ENOTRECOVERABLE; /* it may have been done: doing it again would append twice */
     return check_io(r);
 }
 

@@ -13,6 +13,7 @@
 #ifndef ROS2_FILE_H
 #define ROS2_FILE_H
 
+#include <fcntl.h> /* the O_ flags of ros2_open() */
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>

@@ -269,8 +269,8 @@ int ros2i_issue_ca(const char *dir, const char *common_name, int days)
         {NID_authority_key_identifier, "keyid:always"},
         {0, NULL},
     };
-    EVP_PKEY *key;
-    X509 *certificate;
+    EVP_PKEY *key = NULL;
+    X509 *certificate = NULL;
     int rc = check(common_name, days);
 
     if (rc < 0)
@@ -293,8 +293,8 @@ free_key:
 static int issue(const char *dir, const char *name, const struct extension *extensions, int days,
                  X509 *ca, EVP_PKEY *ca_key)
 {
-    EVP_PKEY *key;
-    X509 *certificate;
+    EVP_PKEY *key = NULL;
+    X509 *certificate = NULL;
     int rc = make_key(&key);
 
     if (rc < 0)
