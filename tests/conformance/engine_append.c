@@ -47,7 +47,7 @@ static void a_node_opened_for_appending_appends_every_write(void **state)
 
 /* -- several threads, each with a context and an open of its own -- */
 
-enum { WORKERS = 4, RECORDS = 150, RECORD_MAX = 6000, AT_ONCE = 8 };
+enum { WORKERS = 4, RECORDS = 200, RECORD_MAX = 60000, AT_ONCE = 16 };
 
 struct record {
     uint64_t offset;
@@ -114,10 +114,13 @@ static int by_offset(const void *a, const void *b)
 static void assert_record_is_whole(struct world *w, struct ros2_node *node,
                                    const struct record *record)
 {
-    unsigned char buf[RECORD_MAX], want[RECORD_MAX];
-    memset(want, record->mark, record->len);
+    unsigned char *buf = malloc(record->len);
+    size_t same = 0;
     assert_int_equal(world_read(w, node, buf, record->len, record->offset), record->len);
-    assert_memory_equal(buf, want, record->len);
+    while (same < record->len && buf[same] == record->mark)
+        same++;
+    assert_int_equal(same, record->len);
+    free(buf);
 }
 
 static void concurrent_appends_never_overlap(void **state)

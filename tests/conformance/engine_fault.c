@@ -62,20 +62,20 @@ static int name_is_unwanted(void *arg, const char *name, size_t len, const struc
 static void a_star_is_every_call(void **state)
 {
     (void)state;
-    struct world *w = open_with("*:errno=ESTALE:path=x");
+    struct world *w = open_with("*:errno=ESTALE:path=to_fail");
     struct ros2_node *node;
     struct ros2_attr attr;
     struct ros2_root *root;
     char path[256];
 
     world_create(w, "f", "data");
-    assert_int_equal(w->ops->open(w->root, "x", RW_CREATE, 0644, &node, NULL), -ESTALE);
-    assert_int_equal(w->ops->stat(w->root, "x", 1, &attr), -ESTALE);
-    assert_int_equal(w->ops->mkdir(w->root, "x", 0755), -ESTALE);
-    assert_int_equal(w->ops->unlink(w->root, "x"), -ESTALE);
-    assert_int_equal(w->ops->rmdir(w->root, "x"), -ESTALE);
-    assert_int_equal(w->ops->rename(w->root, "x", "f"), -ESTALE);
-    snprintf(path, sizeof(path), "%s/x", w->base);
+    assert_int_equal(w->ops->open(w->root, "to_fail", RW_CREATE, 0644, &node, NULL), -ESTALE);
+    assert_int_equal(w->ops->stat(w->root, "to_fail", 1, &attr), -ESTALE);
+    assert_int_equal(w->ops->mkdir(w->root, "to_fail", 0755), -ESTALE);
+    assert_int_equal(w->ops->unlink(w->root, "to_fail"), -ESTALE);
+    assert_int_equal(w->ops->rmdir(w->root, "to_fail"), -ESTALE);
+    assert_int_equal(w->ops->rename(w->root, "to_fail", "f"), -ESTALE);
+    snprintf(path, sizeof(path), "%s/to_fail", w->base);
     assert_int_equal(w->ops->root_open(w->engine, path, &root), -ESTALE);
     assert_int_equal(world_size(w, "f"), 4);
     world_close(w);
