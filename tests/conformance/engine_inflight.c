@@ -185,6 +185,29 @@ static void an_idle_context_sleeps(void **state)
     w->ops->close(node);
 }
 
+/* Results that arrive while the owner collects others are the ones that a wakeup gets lost for. */
+static void a_sleeping_owner_is_woken_for_every_result(void **state)
+{
+    struct world *w = *state;
+    enum { FILES = 6, TIMES = 1500 };
+    static const char *const names[FILES] = {"a", "b", "c", "d", "e", "f"};
+    struct ros2_node *nodes[FILES];
+    struct counted_io ios[FILES];
+
+    for (int i = 0; i < FILES; i++)
+        nodes[i] = world_node(w, names[i], RW_CREATE);
+    for (int time = 0; time < TIMES; time++) {
+        int begun = 0;
+        for (int i = 0; i < FILES; i++) {
+            counted_io_init(&ios[i]);
+            begun += w->ops->write(w->context, nodes[i], "x", 1, 0, 0, &ios[i].io) == 0;
+        }
+        assert_int_equal(drain(w->ops, w->context, begun), begun);
+    }
+    for (int i = 0; i < FILES; i++)
+        w->ops->close(nodes[i]);
+}
+
 static void depth_zero_is_refused(void **state)
 {
     struct world *w = *state;
@@ -259,6 +282,7 @@ static const struct CMUnitTest tests[] = {
     world_test(depth_is_a_limit_that_comes_free_again),
     world_test(done_may_begin_the_next_operation),
     world_test(an_idle_context_sleeps),
+    world_test(a_sleeping_owner_is_woken_for_every_result),
     world_test(depth_zero_is_refused),
     world_test(contexts_share_a_node),
 };
