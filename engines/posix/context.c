@@ -39,9 +39,7 @@ static void start_in_pool(struct ros2_io_context *context, struct ros2i_op *op)
 
 static bool goes_to_ring(const struct ros2_io_context *context, const struct ros2i_op *op)
 {
-    if (!context->ring || op->kind == ROS2I_OP_APPEND)
-        return false;
-    return op->kind != ROS2I_OP_WRITE || context->engine->io == ROS2I_IO_URING;
+    return context->ring && op->kind != ROS2I_OP_APPEND;
 }
 
 void ros2i_context_start(struct ros2_io_context *context, struct ros2i_op *op)

@@ -16,8 +16,7 @@
 #include "engines/posix/ring.h"
 #include "engines/posix/root.h"
 
-/* Reads that miss the page cache go to io_uring; threads carry what it does badly (buffered writes, see file.c) and
- * appends. Four keep a disk's queue filled where io_uring is refused. */
+/* They carry appends, and all that may wait where io_uring is refused; there, four keep a disk's queue from running dry. */
 #define THREADS_DEFAULT 4
 #define THREADS_MAX     256
 
@@ -123,8 +122,7 @@ static int choose_ring(struct ros2_engine *engine)
     int rc = ros2i_ring_probe();
     if (rc < 0 && engine->io == ROS2I_IO_URING)
         return engine->host->fail(
-            -rc,
-            "engine posix: io=uring: the kernel refuses io_uring (%s); allow it or use io=auto",
+            -rc, "engine posix: io=uring: " ROS2I_RING_REFUSED " (%s); change that or use io=auto",
             strerrordesc_np(-rc));
     if (rc < 0)
         engine->host->log(ROS2_LOG_INFO, ROS2I_POSIX_OUTLET,

@@ -16,7 +16,7 @@
 
 /* How an I/O may be carried out; from the config key "io". */
 enum ros2i_posix_io {
-    ROS2I_IO_AUTO,    /* in the calling thread where that cannot block, else as the kernel allows */
+    ROS2I_IO_AUTO,    /* in the calling thread where that cannot wait, else as the kernel allows */
     ROS2I_IO_NOWAIT,  /* the same, but never io_uring */
     ROS2I_IO_URING,   /* all by io_uring (appends by a thread) */
     ROS2I_IO_THREADS, /* all by threads */

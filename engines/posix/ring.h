@@ -5,6 +5,12 @@
 
 #include <stdbool.h>
 
+#ifdef HAVE_LIBURING
+#define ROS2I_RING_REFUSED "the kernel refuses io_uring"
+#else
+#define ROS2I_RING_REFUSED "built without liburing"
+#endif
+
 struct ros2i_op;
 struct ros2i_ring;
 
