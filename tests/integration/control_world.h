@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the control_*.c tests share: controls to a ros2d, deadlines, and assertions on errors. */
+#ifndef ROS2_TEST_CONTROL_WORLD_H
+#define ROS2_TEST_CONTROL_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+#include "lib/control/control.h"
+#include "tests/integration/daemon.h"
+
+extern const uint8_t world_nonce[ROS2I_NONCE_LEN];
+
+/* Whom daemon_start's ros2d trusts. Change what the case is about. */
+struct ros2i_control_options world_options(const struct daemon *d);
+/* Asserts success; a control with a session. */
+struct ros2i_control *world_connect(const struct daemon *d);
+/* Far enough for a loaded machine. */
+uint64_t world_deadline(void);
+uint64_t world_deadline_ms(uint64_t ms);
+
+/* The call failed with that errno, and its text holds the phrase. */
+void world_assert_failed(int rc, int err, const char *phrase);
+/* It did not; prints the text otherwise. */
+void world_assert_ok(int rc);
+/* Polls until condition(arg) holds; fails the test after a minute. */
+void world_wait(int (*condition)(void *arg), void *arg);
+
+#endif
