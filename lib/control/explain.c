@@ -108,8 +108,9 @@ int ros2i_explain(const struct ros2i_control *control, const char *method,
 
     switch (outcome->status) {
     case GRPC_STATUS_DEADLINE_EXCEEDED:
-        return ros2i_fail(ETIMEDOUT, "%s %s: no answer within %llu ms", control->peer, method,
-                          (unsigned long long)(outcome->timeout_ns / ROS2I_NS_PER_MS));
+        return ros2i_fail(
+            ETIMEDOUT, "%s %s: no answer within %llu ms", control->peer, method,
+            (unsigned long long)((outcome->timeout_ns + ROS2I_NS_PER_MS - 1) / ROS2I_NS_PER_MS));
     case GRPC_STATUS_UNAVAILABLE:
     case GRPC_STATUS_CANCELLED:
         return explain_unavailable(control, outcome);

@@ -6,7 +6,10 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "lib/tls/issue.h"
 
 const uint8_t world_nonce[ROS2I_NONCE_LEN] = {1, 2,  3,  4,  5,  6,  7,  8,
                                               9, 10, 11, 12, 13, 14, 15, 16};
@@ -40,6 +43,72 @@ struct ros2i_control *world_connect(const struct daemon *d)
     world_assert_ok(ros2i_control_create(&options, &control));
     world_assert_ok(ros2i_control_open_session(control, world_nonce, world_deadline(), &session));
     return control;
+}
+
+const char *world_path(const struct daemon *d, const char *name)
+{
+    static char path[8][256];
+    static unsigned next;
+    char *p = path[next++ % 8];
+
+    snprintf(p, sizeof path[0], "%s/%s", d->dir, name);
+    return p;
+}
+
+static void write_tokens(const struct daemon *d, char *yaml, size_t len)
+{
+    static const struct {
+        const char *name, *token, *rights, *expires;
+    } list[] = {
+        {"rw", WORLD_TOKEN_RW, "rw", NULL},
+        {"other", WORLD_TOKEN_OTHER, "rw", NULL},
+        {"ro", WORLD_TOKEN_RO, "ro", NULL},
+        {"expired", WORLD_TOKEN_EXPIRED, "rw", "2020-01-01T00:00:00Z"},
+    };
+    size_t used = (size_t)snprintf(yaml, len, "tokens:\n");
+
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "token.%s", list[i].name);
+        assert_int_equal(daemon_write_file(d, name, 0600, list[i].token), 0);
+        used += (size_t)snprintf(yaml + used, len - used,
+                                 "  - name: %s\n    file: %s\n    rights: %s\n", list[i].name,
+                                 world_path(d, name), list[i].rights);
+        if (list[i].expires)
+            used +=
+                (size_t)snprintf(yaml + used, len - used, "    expires: \"%s\"\n", list[i].expires);
+    }
+    assert_true(used < len);
+}
+
+void world_write_config(struct daemon *d, const char *control_lines, const char *engine_lines,
+                        int tokens)
+{
+    static const char *const hosts[] = {"127.0.0.1", "localhost"};
+    char yaml[8192], token_yaml[4096] = "";
+    const char *tls = world_path(d, "tls");
+
+    world_assert_ok(ros2i_issue_ca(tls, "test CA", 1));
+    world_assert_ok(ros2i_issue_leaf(tls, "server", ROS2I_LEAF_SERVER, hosts, 2, 1));
+    world_assert_ok(ros2i_issue_leaf(tls, "client", ROS2I_LEAF_CLIENT, NULL, 0, 1));
+    if (tokens)
+        write_tokens(d, token_yaml, sizeof token_yaml);
+    int len = snprintf(yaml, sizeof yaml,
+                       "control:\n  listen: 127.0.0.1:0\n  threads: 4\n%s"
+                       "data:\n  listen: 127.0.0.1:0\n"
+                       "engine:\n  name: posix\n  root: %s\n%s%s",
+                       control_lines, d->store, engine_lines, token_yaml);
+    assert_true(len > 0 && (size_t)len < sizeof yaml);
+    assert_int_equal(daemon_write_file(d, "ros2d.yaml", 0644, yaml), 0);
+}
+
+void world_start_config(struct daemon *d, int tokens)
+{
+    assert_int_equal(daemon_start_config(d), 0);
+    assert_true(d->port != 0);
+    snprintf(d->token, sizeof d->token, "%s", tokens ? WORLD_TOKEN_RW : "");
+    snprintf(d->ca_file, sizeof d->ca_file, "%s", world_path(d, "tls/ca.pem"));
 }
 
 void world_assert_ok(int rc)
