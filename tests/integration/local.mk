@@ -3,13 +3,36 @@
 # A new program is a line in integration_programs (and maybe an _LDADD, see tests/local.mk); a new script is a line in
 # integration_scripts.
 
-integration_programs =
+client_programs = \
+	tests/integration/client_connect \
+	tests/integration/client_faults \
+	tests/integration/client_files \
+	tests/integration/client_fork \
+	tests/integration/client_names \
+	tests/integration/client_parallel \
+	tests/integration/client_shadow
+integration_programs = $(client_programs)
+tests_integration_client_connect_SOURCES = tests/integration/client_connect.c tests/integration/client_daemon.c
+tests_integration_client_connect_LDADD = $(test_public)
+tests_integration_client_faults_SOURCES = tests/integration/client_faults.c tests/integration/client_daemon.c
+tests_integration_client_faults_LDADD = $(test_public)
+tests_integration_client_files_SOURCES = tests/integration/client_files.c tests/integration/client_daemon.c
+tests_integration_client_files_LDADD = $(test_public)
+tests_integration_client_fork_SOURCES = tests/integration/client_fork.c tests/integration/client_daemon.c
+tests_integration_client_fork_LDADD = $(test_public)
+tests_integration_client_names_SOURCES = tests/integration/client_names.c tests/integration/client_daemon.c
+tests_integration_client_names_LDADD = $(test_public)
+tests_integration_client_parallel_SOURCES = tests/integration/client_parallel.c tests/integration/client_daemon.c
+tests_integration_client_parallel_LDADD = $(test_public)
+tests_integration_client_shadow_SOURCES = tests/integration/client_shadow.c tests/integration/client_daemon.c
+tests_integration_client_shadow_LDADD = $(test_public)
 
 integration_scripts = \
 	tests/integration/ctl_output.py \
 	tests/integration/ctl_tls.py \
 	tests/integration/ctl_transfer.py \
 	tests/integration/hostile_ports.py \
+	tests/integration/hot_path.sh \
 	tests/integration/readme.sh
 
 if HAVE_CMOCKA
@@ -18,3 +41,12 @@ TESTS += $(integration_programs)
 endif
 TESTS += $(integration_scripts)
 EXTRA_DIST += $(integration_scripts) tests/integration/ctl_harness.py
+
+# What hot_path.sh runs. Only a module with an rpath becomes a .so.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/integration/hot_path
+check_LTLIBRARIES += tests/integration/malloc_count.la
+endif
+tests_integration_hot_path_LDADD = libros2.la
+tests_integration_malloc_count_la_SOURCES = tests/integration/malloc_count.c
+tests_integration_malloc_count_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere

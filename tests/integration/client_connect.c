@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ros2_connect() and ros2_disconnect(): what they accept, what they refuse, and what the text says. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/client_daemon.h"
+
+static struct daemon *d;
+
+static int setup(void **state)
+{
+    daemon_group_setup(state);
+    d = *state;
+    return 0;
+}
+
+static void environment_alone_is_enough(void **state)
+{
+    (void)state;
+    struct ros2_client *client;
+    setenv("HOME", d->dir, 1);
+    setenv("ROS2_URL", d->url, 1);
+    setenv("ROS2_TOKEN_FILE", d->token_file, 1);
+    setenv("ROS2_CA_FILE", d->ca_file, 1);
+    assert_ok(ros2_connect(NULL, NULL, &client));
+    assert_ok(ros2_ping(client, NULL));
+    ros2_disconnect(client);
+    unsetenv("ROS2_URL");
+    unsetenv("ROS2_TOKEN_FILE");
+    unsetenv("ROS2_CA_FILE");
+}
+
+static void a_wrong_token_is_refused(void **state)
+{
+    (void)state;
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client = NULL;
+    options.token_file = NULL;
+    options.token = "not-the-token-0123456789";
+    assert_error(ros2_connect(d->url, &options, &client), EACCES);
+    assert_null(client);
+    assert_null(strstr(ros2_error(), options.token));
+    assert_non_null(strstr(ros2_error(), "connect ros2://"));
+    options.token = NULL;
+    assert_error(ros2_connect(d->url, &options, &client), EACCES);
+}
+
+static void an_unknown_issuer_is_refused(void **state)
+{
+    (void)state;
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client;
+    options.ca_file = NULL;
+    int rc = ros2_connect(d->url, &options, &client);
+    assert_true(rc == -EPROTO || rc == -EACCES);
+    options.ca_file = "/nonexistent/ca.pem";
+    assert_error(ros2_connect(d->url, &options, &client), ENOENT);
+    assert_non_null(strstr(ros2_error(), "/nonexistent/ca.pem"));
+}
+
+static void nobody_there_is_told_apart_from_not_a_ros2d(void **state)
+{
+    (void)state;
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    char url[80];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    snprintf(url, sizeof(url), "ros2://127.0.0.1:%d", ntohs(address.sin_port));
+    options.timeout_ns = 3000000000ull;
+    assert_error(ros2_connect(url, &options, &client), ECONNREFUSED);
+    listen(fd, 5); /* accepts, says nothing */
+    uint64_t begin = real_ns();
+    int rc = ros2_connect(url, &options, &client);
+    assert_true(rc == -ETIMEDOUT || rc == -EPROTO);
+    assert_true(real_ns() - begin < 8000000000ull);
+    close(fd);
+    options.timeout_ns = 10000000000ull;
+    assert_error(ros2_connect("ros2://no-such-host.invalid", &options, &client), EHOSTUNREACH);
+}
+
+static void plaintext_is_for_loopback_only(void **state)
+{
+    (void)state;
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client;
+    options.flags = ROS2_CONNECT_PLAINTEXT;
+    assert_error(ros2_connect("ros2://192.0.2.1:7720", &options, &client), EINVAL);
+    assert_non_null(strstr(ros2_error(), "loopback"));
+    assert_error(ros2_connect("ros2://[2001:db8::1]:7720", &options, &client), EINVAL);
+}
+
+static void bad_arguments_are_refused_with_the_part_that_is_wrong(void **state)
+{
+    (void)state;
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client;
+    assert_error(ros2_connect("http://localhost", &options, &client), EINVAL);
+    assert_non_null(strstr(ros2_error(), "scheme"));
+    assert_error(ros2_connect(d->url, &options, NULL), EINVAL);
+    options.config_file = "/nonexistent.yaml";
+    assert_error(ros2_connect(d->url, &options, &client), ENOENT);
+    options = daemon_options(d);
+    options.size = 1;
+    assert_error(ros2_connect(d->url, &options, &client), EINVAL);
+}
+
+static void two_clients_in_one_process_do_not_know_of_each_other(void **state)
+{
+    (void)state;
+    struct ros2_client *a = daemon_connect(d), *b = daemon_connect(d);
+    store_write(d, "two", "x", 1);
+    struct ros2_file *file = must_open(b, "/two", O_RDONLY);
+    char byte;
+    assert_ok(ros2_ping(a, NULL));
+    ros2_disconnect(a);
+    assert_int_equal(ros2_pread(file, &byte, 1, 0), 1);
+    ros2_close(file);
+    ros2_disconnect(b);
+}
+
+static void nothing_is_left_open_after_many_connections(void **state)
+{
+    (void)state;
+    int before = 0, after = 0;
+    for (int i = 0; i < 20; i++) {
+        struct ros2_client *client = daemon_connect(d);
+        assert_ok(ros2_ping(client, NULL));
+        ros2_disconnect(client);
+        if (i != 3 && i != 19)
+            continue;
+        int count = 0;
+        for (int fd = 0; fd < 1024; fd++)
+            count += fcntl(fd, F_GETFD) >= 0;
+        *(i == 3 ? &before : &after) = count;
+    }
+    assert_true(after <= before);
+}
+
+/* -- log -- */
+
+static _Atomic int lines, newlines;
+
+static void on_line(void *arg, int level, const char *outlet, const char *line)
+{
+    assert_ptr_equal(arg, &lines);
+    (void)outlet;
+    if (level <= 3)
+        atomic_fetch_add(&lines, 1);
+    if (strchr(line, '\n'))
+        atomic_fetch_add(&newlines, 1);
+}
+
+static void log_lines_go_to_the_callback(void **state)
+{
+    (void)state;
+    ros2_log_callback(on_line, &lines, 3);
+    struct ros2_client *client = daemon_connect(d);
+    assert_ok(ros2_ping(client, NULL));
+    ros2_disconnect(client);
+    int seen = atomic_load(&lines);
+    assert_true(seen > 0);
+    assert_int_equal(atomic_load(&newlines), 0);
+    ros2_log_callback(NULL, NULL, 3);
+    client = daemon_connect(d);
+    assert_ok(ros2_ping(client, NULL));
+    ros2_disconnect(client);
+    assert_int_equal(atomic_load(&lines), seen);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(environment_alone_is_enough),
+        cmocka_unit_test(a_wrong_token_is_refused),
+        cmocka_unit_test(an_unknown_issuer_is_refused),
+        cmocka_unit_test(nobody_there_is_told_apart_from_not_a_ros2d),
+        cmocka_unit_test(plaintext_is_for_loopback_only),
+        cmocka_unit_test(bad_arguments_are_refused_with_the_part_that_is_wrong),
+        cmocka_unit_test(two_clients_in_one_process_do_not_know_of_each_other),
+        cmocka_unit_test(nothing_is_left_open_after_many_connections),
+        cmocka_unit_test(log_lines_go_to_the_callback),
+    };
+    return cmocka_run_group_tests(tests, setup, daemon_group_teardown);
+}
