@@ -33,7 +33,8 @@ static unsigned long long number(const char *text, unsigned long long max)
     unsigned long long value = strtoull(text, &end, 10);
 
     if (end == text || *end != '\0' || value == 0 || value > max) {
-        fprintf(stderr, "%s: %s: is no number from 1 to %llu\n", program_invocation_short_name, text, max);
+        fprintf(stderr, "%s: %s: is no number from 1 to %llu\n", program_invocation_short_name,
+                text, max);
         exit(2);
     }
     return value;
@@ -42,10 +43,14 @@ static unsigned long long number(const char *text, unsigned long long max)
 void measure_parse(int argc, char **argv, bool need_path, struct measure_options *options)
 {
     static const struct option known[] = {
-        {"path", required_argument, NULL, 'p'},    {"block", required_argument, NULL, 'b'},
-        {"depth", required_argument, NULL, 'd'},   {"seconds", required_argument, NULL, 's'},
-        {"request", required_argument, NULL, 'q'}, {"random", no_argument, NULL, 'r'},
-        {"checksum", no_argument, NULL, 'c'},      {"spin", no_argument, NULL, 'i'},
+        {"path", required_argument, NULL, 'p'},
+        {"block", required_argument, NULL, 'b'},
+        {"depth", required_argument, NULL, 'd'},
+        {"seconds", required_argument, NULL, 's'},
+        {"request", required_argument, NULL, 'q'},
+        {"random", no_argument, NULL, 'r'},
+        {"checksum", no_argument, NULL, 'c'},
+        {"spin", no_argument, NULL, 'i'},
         {0},
     };
     int option;
@@ -186,8 +191,8 @@ void measure_print(const struct measure *m, double other_cpu_s)
            "\"mean_us\": %.3f, \"p50_us\": %.3f, \"p99_us\": %.3f, \"cpu_s_per_gib\": %.4f, ",
            seconds, (unsigned long long)m->operations, (unsigned long long)m->bytes,
            (double)m->bytes / GIB / seconds, (double)h->sum / (double)h->count / 1e3,
-           (double)ros2i_histogram_quantile(h, 0.5) / 1e3, (double)ros2i_histogram_quantile(h, 0.99) / 1e3,
-           per_gib(m, m->cpu_s));
+           (double)ros2i_histogram_quantile(h, 0.5) / 1e3,
+           (double)ros2i_histogram_quantile(h, 0.99) / 1e3, per_gib(m, m->cpu_s));
     if (other_cpu_s >= 0)
         printf("\"other_cpu_s_per_gib\": %.4f}\n", per_gib(m, other_cpu_s));
     else

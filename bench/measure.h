@@ -10,14 +10,14 @@
 #include "lib/base/histogram.h"
 
 struct measure_options {
-    const char *path;  /* --path */
-    size_t block;      /* --block BYTES, default 1 MiB */
-    unsigned depth;    /* --depth N: operations in flight, or buffers used in turn; default 1 */
+    const char *path;     /* --path */
+    size_t block;         /* --block BYTES, default 1 MiB */
+    unsigned depth;       /* --depth N: operations in flight, or buffers used in turn; default 1 */
     uint64_t duration_ns; /* --seconds S, default 1 */
-    bool random;       /* --random: offsets */
-    bool checksum;     /* --checksum: CRC-32C of payloads, off by default */
-    bool spin;         /* --spin: poll instead of sleeping */
-    size_t request;    /* --request BYTES, default 100 */
+    bool random;          /* --random: offsets */
+    bool checksum;        /* --checksum: CRC-32C of payloads, off by default */
+    bool spin;            /* --spin: poll instead of sleeping */
+    size_t request;       /* --request BYTES, default 100 */
 };
 
 /* Ends the program with a message on wrong usage. need_path: --path must be there. */

@@ -32,11 +32,13 @@ static _Noreturn void die(void)
 
 static void open_file(struct reader *r)
 {
-    struct ros2_connect_options connect = {.size = sizeof(connect), .checksum = r->options.checksum ? 1 : -1};
+    struct ros2_connect_options connect = {.size = sizeof(connect),
+                                           .checksum = r->options.checksum ? 1 : -1};
     struct stat st;
 
     if (ros2_connect(NULL, &connect, &r->client) < 0 ||
-        ros2_open(r->client, r->options.path, O_RDONLY, 0, &r->file) < 0 || ros2_fstat(r->file, &st) < 0)
+        ros2_open(r->client, r->options.path, O_RDONLY, 0, &r->file) < 0 ||
+        ros2_fstat(r->file, &st) < 0)
         die();
     r->blocks = (uint64_t)st.st_size / r->options.block;
     if (r->blocks == 0)

@@ -44,7 +44,8 @@ int main(int argc, char **argv)
     uint64_t now_ns = m.start_ns, since_ns;
     do {
         since_ns = now_ns;
-        measure_read_fully(pair.fd, buffers + m.operations % options.depth * options.block, options.block);
+        measure_read_fully(pair.fd, buffers + m.operations % options.depth * options.block,
+                           options.block);
         now_ns = measure_now_ns();
     } while (measure_add(&m, options.block, since_ns, now_ns));
     measure_print(&m, tcp_pair_close(&pair));

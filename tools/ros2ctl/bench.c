@@ -2,6 +2,8 @@
 /* ros2ctl bench: its command line and its file. The file is made, filled and removed here, unless the user names one. */
 #include "config.h"
 
+#include "tools/ros2ctl/bench.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/ros2ctl/bench.h"
 #include "tools/ros2ctl/output.h"
 #include "tools/ros2ctl/parse.h"
 #include "tools/ros2ctl/path.h"
