@@ -50,14 +50,10 @@ static int endpoint_of(struct ros2d_data *data, unsigned index)
 {
     const struct ros2d_config *config = data->state->config;
     struct ros2i_endpoint *endpoint = &data->state->endpoint[index];
-    char bound[128];
-    const char *colon;
-    int rc = ros2d_thread_address(data->thread[index], bound, sizeof(bound));
+    const char *bound = ros2d_thread_address(data->thread[index]);
+    const char *colon = strrchr(bound, ':');
     int n;
 
-    if (rc < 0)
-        return rc;
-    colon = strrchr(bound, ':');
     if (config->data.advertise)
         n = snprintf(endpoint->address, sizeof(endpoint->address), "%s%s", config->data.advertise,
                      colon);
@@ -79,12 +75,13 @@ static void on_session_closed(void *arg, struct ros2d_session *session)
         ros2d_thread_session_closed(data->thread[i], session);
 }
 
-static void destroy(struct ros2d_data *data, unsigned started)
+static void stop(struct ros2d_data *data, uint64_t deadline_ns)
 {
-    for (unsigned i = 0; i < started; i++)
-        ros2d_thread_stop(data->thread[i], 0);
-    for (unsigned i = 0; i < started; i++)
+    for (unsigned i = 0; i < data->count; i++)
+        ros2d_thread_stop(data->thread[i], deadline_ns);
+    for (unsigned i = 0; i < data->count; i++)
         ros2d_thread_join(data->thread[i]);
+    ros2d_sessions_on_close(data->state->sessions, NULL, NULL);
     for (unsigned i = 0; i < data->count; i++)
         ros2d_thread_destroy(data->thread[i]);
     free(data);
@@ -94,50 +91,31 @@ int ros2d_data_start(struct ros2d_state *state, struct ros2d_data **data_p)
 {
     const struct ros2d_config *config = state->config;
     struct ros2d_data *data = calloc(1, sizeof(*data));
-    unsigned started = 0;
-    char address[160];
+    char address[128];
     int rc = 0;
 
     if (!data)
         return ros2i_fail(ENOMEM, "data plane: no memory");
     data->state = state;
-    while (data->count < config->data.threads && data->count < ROS2I_ENDPOINTS_MAX) {
+    while (rc == 0 && data->count < config->data.threads && data->count < ROS2I_ENDPOINTS_MAX) {
         rc = thread_address(config->data.listen, data->count, address, sizeof(address));
         if (rc == 0)
-            rc = ros2d_thread_create(state, data->count, address, &data->thread[data->count]);
-        if (rc < 0)
-            goto destroy;
-        data->count++;
-        rc = endpoint_of(data, data->count - 1);
-        if (rc < 0)
-            goto destroy;
+            rc = ros2d_thread_start(state, data->count, address, &data->thread[data->count]);
+        if (rc == 0)
+            rc = endpoint_of(data, data->count++);
+    }
+    if (rc < 0) {
+        stop(data, 0);
+        return rc;
     }
     state->endpoint_count = data->count;
     ros2d_sessions_on_close(state->sessions, on_session_closed, data);
-    for (; started < data->count; started++) {
-        rc = ros2d_thread_start(data->thread[started]);
-        if (rc < 0)
-            goto stop;
-    }
     *data_p = data;
     return 0;
-stop:
-    ros2d_sessions_on_close(state->sessions, NULL, NULL);
-destroy:
-    destroy(data, started);
-    return rc;
 }
 
 void ros2d_data_stop(struct ros2d_data *data, uint64_t deadline_ns)
 {
-    if (!data)
-        return;
-    for (unsigned i = 0; i < data->count; i++)
-        ros2d_thread_stop(data->thread[i], deadline_ns);
-    for (unsigned i = 0; i < data->count; i++)
-        ros2d_thread_join(data->thread[i]);
-    ros2d_sessions_on_close(data->state->sessions, NULL, NULL);
-    for (unsigned i = 0; i < data->count; i++)
-        ros2d_thread_destroy(data->thread[i]);
-    free(data);
+    if (data)
+        stop(data, deadline_ns);
 }

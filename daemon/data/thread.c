@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ bool ros2d_thread_may_log(struct ros2d_thread *thread)
     return thread->log_budget > 0 && thread->log_budget-- > 0;
 }
 
-/* -- create, destroy -- */
+/* -- open, close -- */
 
 static void on_accept(void *arg, struct ros2_listener *listener, struct ros2_ep *ep)
 {
@@ -41,7 +42,7 @@ static void on_accept(void *arg, struct ros2_listener *listener, struct ros2_ep 
     ros2d_connection_accept(arg, ep);
 }
 
-static int open_domain(struct ros2d_thread *thread, const char *address)
+static int open_domain(struct ros2d_thread *thread)
 {
     const struct ros2_domain_options options = {
         .size = sizeof(options),
@@ -52,75 +53,82 @@ static int open_domain(struct ros2d_thread *thread, const char *address)
 
     if (rc < 0)
         return rc;
-    rc = thread->transport->listen(thread->domain, address, on_accept, thread, &thread->listener);
+    rc = thread->transport->listen(thread->domain, thread->address, on_accept, thread,
+                                   &thread->listener);
+    if (rc == 0)
+        rc = thread->transport->listener_address(thread->listener, thread->address,
+                                                 sizeof(thread->address));
     if (rc < 0)
         thread->transport->domain_close(thread->domain);
     return rc;
 }
 
-int ros2d_thread_create(struct ros2d_state *state, unsigned index, const char *address,
-                        struct ros2d_thread **thread_p)
+/* On the thread itself: a domain and a context belong to the thread that opened them. */
+static int open_all(struct ros2d_thread *thread)
 {
-    const struct ros2d_config *config = state->config;
+    const struct ros2d_config *config = thread->config;
+    int rc = ros2i_plugin_transport(config->data.transport, &thread->transport);
+
+    if (rc == 0)
+        rc = ros2d_bounce_init(&thread->bounce, config->data.chunk, config->data.bounce_memory,
+                               ROS2I_WIRE_REPLY_LEN + (size_t)config->data.inline_limit,
+                               SMALL_BUFFERS);
+    if (rc < 0)
+        return rc;
+    rc = thread->engine->context_open(thread->state->tenant->engine, ENGINE_DEPTH, &thread->io);
+    if (rc < 0)
+        goto fini_bounce;
+    rc = open_domain(thread);
+    if (rc < 0)
+        goto close_context;
+    return 0;
+close_context:
+    thread->engine->context_close(thread->io);
+fini_bounce:
+    ros2d_bounce_fini(&thread->bounce);
+    return rc;
+}
+
+static void close_all(struct ros2d_thread *thread)
+{
+    thread->transport->domain_close(thread->domain);
+    thread->engine->context_close(thread->io);
+    ros2d_requests_fini(thread);
+    ros2d_bounce_fini(&thread->bounce);
+}
+
+static int create(struct ros2d_state *state, unsigned index, const char *address,
+                  struct ros2d_thread **thread_p)
+{
     struct ros2d_thread *thread = calloc(1, sizeof(*thread));
     int rc;
 
     if (!thread)
         return ros2i_fail(ENOMEM, "data thread: no memory");
     thread->state = state;
-    thread->config = config;
+    thread->config = state->config;
     thread->index = index;
     thread->engine = state->tenant->engine_ops;
-    ros2i_timers_init(&thread->timers);
-    ros2d_queue_states_init(&thread->queues, thread, config->data.credits, QUEUES_MAX);
-    rc = ros2i_plugin_transport(config->data.transport, &thread->transport);
-    if (rc < 0)
-        goto free_thread;
+    snprintf(thread->address, sizeof(thread->address), "%s", address);
     rc = ros2d_mailbox_init(&thread->mailbox);
-    if (rc < 0)
-        goto free_thread;
-    rc = ros2d_bounce_init(&thread->bounce, config->data.chunk, config->data.bounce_memory,
-                           ROS2I_WIRE_REPLY_LEN + (size_t)config->data.inline_limit, SMALL_BUFFERS);
-    if (rc < 0)
-        goto fini_mailbox;
-    rc = thread->engine->context_open(state->tenant->engine, ENGINE_DEPTH, &thread->io);
-    if (rc < 0)
-        goto fini_bounce;
-    rc = open_domain(thread, address);
-    if (rc < 0)
-        goto close_context;
+    if (rc < 0) {
+        free(thread);
+        return rc;
+    }
+    ros2i_timers_init(&thread->timers);
+    ros2d_queue_states_init(&thread->queues, thread, state->config->data.credits, QUEUES_MAX);
+    sem_init(&thread->opened, 0, 0);
     *thread_p = thread;
     return 0;
-close_context:
-    thread->engine->context_close(thread->io);
-fini_bounce:
-    ros2d_bounce_fini(&thread->bounce);
-fini_mailbox:
-    ros2d_mailbox_fini(&thread->mailbox);
-free_thread:
-    ros2i_timers_fini(&thread->timers);
-    free(thread);
-    return rc;
-}
-
-int ros2d_thread_address(struct ros2d_thread *thread, char *buf, size_t len)
-{
-    return thread->transport->listener_address(thread->listener, buf, len);
 }
 
 void ros2d_thread_destroy(struct ros2d_thread *thread)
 {
-    if (!thread)
-        return;
     ros2d_mailbox_run(&thread->mailbox, thread); /* what came after the loop's end */
-    if (thread->domain)
-        thread->transport->domain_close(thread->domain);
     ros2d_queue_states_fini(&thread->queues);
-    thread->engine->context_close(thread->io);
-    ros2d_requests_fini(thread);
-    ros2d_bounce_fini(&thread->bounce);
     ros2d_mailbox_fini(&thread->mailbox);
     ros2i_timers_fini(&thread->timers);
+    sem_destroy(&thread->opened);
     free(thread);
 }
 
@@ -187,6 +195,13 @@ static void *run(void *arg)
     uint64_t spin_ns = thread->config->data.spin_us * 1000ull;
     uint64_t idle_since_ns = ros2i_now_ns();
 
+    thread->open_error = open_all(thread);
+    if (thread->open_error < 0)
+        snprintf(thread->open_text, sizeof(thread->open_text), "%s", ros2i_error());
+    sem_post(&thread->opened);
+    if (thread->open_error < 0)
+        return NULL;
+
     while (!thread->draining || !drained(thread)) {
         if (turn(thread) > 0) {
             idle_since_ns = thread->now_ns;
@@ -203,10 +218,11 @@ static void *run(void *arg)
               (unsigned long long)thread->count.written_bytes,
               (unsigned long long)thread->count.errors, (unsigned long long)thread->count.channels,
               (unsigned long long)thread->count.refused);
+    close_all(thread);
     return NULL;
 }
 
-int ros2d_thread_start(struct ros2d_thread *thread)
+static int start(struct ros2d_thread *thread)
 {
     sigset_t all, old;
     int rc;
@@ -216,7 +232,36 @@ int ros2d_thread_start(struct ros2d_thread *thread)
     pthread_sigmask(SIG_SETMASK, &all, &old);
     rc = pthread_create(&thread->id, NULL, run, thread);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return rc == 0 ? 0 : ros2i_fail(rc, "data thread %u: %s", thread->index, ros2i_strerror(rc));
+    if (rc != 0)
+        return ros2i_fail(rc, "data thread %u: %s", thread->index, ros2i_strerror(rc));
+    while (sem_wait(&thread->opened) < 0)
+        ; /* EINTR */
+    if (thread->open_error == 0)
+        return 0;
+    pthread_join(thread->id, NULL);
+    return ros2i_fail(-thread->open_error, "data thread %u: %s", thread->index, thread->open_text);
+}
+
+int ros2d_thread_start(struct ros2d_state *state, unsigned index, const char *address,
+                       struct ros2d_thread **thread_p)
+{
+    struct ros2d_thread *thread = NULL;
+    int rc = create(state, index, address, &thread);
+
+    if (rc < 0)
+        return rc;
+    rc = start(thread);
+    if (rc < 0) {
+        ros2d_thread_destroy(thread);
+        return rc;
+    }
+    *thread_p = thread;
+    return 0;
+}
+
+const char *ros2d_thread_address(const struct ros2d_thread *thread)
+{
+    return thread->address;
 }
 
 /* -- mail -- */

@@ -5,6 +5,7 @@
 #define ROS2D_THREAD_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 
 #include "daemon/data/bounce.h"
@@ -21,6 +22,10 @@ struct ros2d_thread {
     const struct ros2d_config *config;
     unsigned index;
     pthread_t id;
+    char address[128];
+    sem_t opened; /* posted once open_error is set */
+    int open_error;
+    char open_text[256];
     const struct ros2_transport_ops *transport;
     const struct ros2_engine_ops *engine;
 
@@ -50,16 +55,15 @@ struct ros2d_thread {
     } count;
 };
 
-/* Opens all that can fail and listens on address ("HOST:PORT"). The thread is not running yet. */
-int ros2d_thread_create(struct ros2d_state *state, unsigned index, const char *address,
-                        struct ros2d_thread **thread_p);
+/* Starts a thread that listens on address ("HOST:PORT"); returns when it does. -errno with a text when it cannot. */
+int ros2d_thread_start(struct ros2d_state *state, unsigned index, const char *address,
+                       struct ros2d_thread **thread_p);
 /* As bound. */
-int ros2d_thread_address(struct ros2d_thread *thread, char *buf, size_t len);
-int ros2d_thread_start(struct ros2d_thread *thread);
+const char *ros2d_thread_address(const struct ros2d_thread *thread);
 /* Posts a drain; join with ros2d_thread_join. */
 void ros2d_thread_stop(struct ros2d_thread *thread, uint64_t deadline_ns);
 void ros2d_thread_join(struct ros2d_thread *thread);
-/* After join, or instead of start. */
+/* After join. */
 void ros2d_thread_destroy(struct ros2d_thread *thread);
 /* Any thread: closes the session's channels; takes a reference for as long as the mail is under way. */
 void ros2d_thread_session_closed(struct ros2d_thread *thread, struct ros2d_session *session);
