@@ -1,117 +1,249 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The run directory of ros2d --ephemeral. Everything in it is known by name, so that removing it never walks anywhere. */
+/* Owner: main. Always holds: keys and token are in a folder of mode 0700, whatever umask says. */
 #include "config.h"
 
 #include "daemon/ephemeral.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/config_file.h"
 #include "lib/base/error.h"
 #include "lib/base/random.h"
 #include "lib/base/secret.h"
 #include "lib/tls/issue.h"
 
-#define TOKEN_BYTES 32
 #define DAYS        30
+#define TOKEN_BYTES 32
 
-static int make_dir(struct ros2d_ephemeral *e)
+struct ros2d_ephemeral {
+    char dir[PATH_MAX];
+    bool made_dir;
+};
+
+static const char *const files[] = {"ca.pem", "ca.key", "server.pem", "server.key", "token"};
+
+/* -- the folder -- */
+
+static int make_dir(struct ros2d_ephemeral *e, const char *run_dir)
 {
     const char *base = getenv("XDG_RUNTIME_DIR");
 
+    if (run_dir) {
+        if (!realpath(run_dir, e->dir) && errno != ENOENT)
+            return ros2i_fail(errno, "--run-dir %s: %s", run_dir, ros2i_strerror(errno));
+        if (mkdir(run_dir, 0700) == 0)
+            e->made_dir = true;
+        else if (errno != EEXIST)
+            return ros2i_fail(errno, "--run-dir %s: mkdir: %s", run_dir, ros2i_strerror(errno));
+        if (!realpath(run_dir, e->dir))
+            return ros2i_fail(errno, "--run-dir %s: %s", run_dir, ros2i_strerror(errno));
+        return 0;
+    }
     if (!base || base[0] != '/' || access(base, W_OK) < 0)
         base = "/tmp";
-    if (snprintf(e->dir, sizeof(e->dir), "%s/ros2d-XXXXXX", base) >= (int)sizeof(e->dir))
-        return ros2i_fail(ENAMETOOLONG, "run directory below %s: path too long", base);
-    if (!mkdtemp(e->dir))
-        return ros2i_fail(errno, "run directory %s: %s", e->dir, ros2i_strerror(errno));
-    snprintf(e->token_file, sizeof(e->token_file), "%s/token", e->dir);
-    snprintf(e->ca_file, sizeof(e->ca_file), "%s/ca.pem", e->dir);
+    if (snprintf(e->dir, sizeof(e->dir), "%s/ros2d-XXXXXX", base) >= (int)sizeof(e->dir) ||
+        !mkdtemp(e->dir))
+        return ros2i_fail(errno, "%s: mkdtemp: %s; name a folder with --run-dir", base,
+                          ros2i_strerror(errno));
+    e->made_dir = true;
     return 0;
 }
 
-static int write_token(const char *path)
+static int path_in(const struct ros2d_ephemeral *e, const char *name, char path[PATH_MAX])
 {
-    uint8_t bytes[TOKEN_BYTES];
-    char text[TOKEN_BYTES * 2 + 2];
-    int fd, rc = ros2i_random(bytes, sizeof(bytes));
+    return snprintf(path, PATH_MAX, "%s/%s", e->dir, name) < PATH_MAX
+               ? 0
+               : ros2i_fail(ENAMETOOLONG, "%s: the path is too long", e->dir);
+}
 
+static int make_token(const struct ros2d_ephemeral *e)
+{
+    uint8_t raw[TOKEN_BYTES];
+    char text[2 * TOKEN_BYTES + 2], path[PATH_MAX];
+    int rc = path_in(e, "token", path);
+
+    if (rc == 0)
+        rc = ros2i_random(raw, sizeof(raw));
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    for (unsigned i = 0; i < TOKEN_BYTES; i++)
+        snprintf(text + 2 * i, 3, "%02x", raw[i]);
     text[2 * TOKEN_BYTES] = '\n';
-    ros2i_wipe(bytes, sizeof(bytes));
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, text, 2 * TOKEN_BYTES + 1) != 2 * TOKEN_BYTES + 1)
-        rc = ros2i_fail(errno, "%s: %s", path, ros2i_strerror(errno));
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        rc = ros2i_fail(errno, "%s: %s; name another --run-dir", path, ros2i_strerror(errno));
+    else if (write(fd, text, 2 * TOKEN_BYTES + 1) != 2 * TOKEN_BYTES + 1)
+        rc = ros2i_fail(EIO, "%s: cannot be written", path);
     if (fd >= 0)
         close(fd);
+    ros2i_wipe(raw, sizeof(raw));
     ros2i_wipe(text, sizeof(text));
     return rc;
 }
 
-static int set(char **field, const char *dir, const char *name)
+static int make_files(const struct ros2d_ephemeral *e)
 {
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "::1"};
+    int rc = ros2i_issue_ca(e->dir, "ros2d ephemeral CA", DAYS);
+
+    if (rc == 0)
+        rc = ros2i_issue_leaf(e->dir, "server", ROS2I_LEAF_SERVER, hosts, 3, DAYS);
+    return rc < 0 ? rc : make_token(e);
+}
+
+/* -- the configuration -- */
+
+static int set(char **field, const char *text)
+{
+    char *copy = strdup(text);
+
+    if (!copy)
+        return ros2i_fail(ENOMEM, "configuration: out of memory");
     free(*field);
-    *field = NULL;
-    if (asprintf(field, "%s%s%s", dir, *dir ? "/" : "", name) < 0)
-        return ros2i_fail(ENOMEM, "run directory: no memory");
+    *field = copy;
     return 0;
 }
 
-static int fill_in(const struct ros2d_ephemeral *e, struct ros2d_config *config)
+static int set_path(const struct ros2d_ephemeral *e, char **field, const char *name)
 {
-    int rc = set(&config->control.cert_file, e->dir, "server.pem");
+    char path[PATH_MAX];
+    int rc = path_in(e, name, path);
 
-    if (rc == 0)
-        rc = set(&config->control.key_file, e->dir, "server.key");
+    return rc < 0 ? rc : set(field, path);
+}
+
+/* The data plane listens on the control plane's host, at a port that the system picks. */
+static int set_listen(struct ros2d_config *config, const char *listen)
+{
+    char text[128];
+    bool loopback;
+    uint16_t port;
+    int rc = set(&config->control.listen, listen);
+
     if (rc < 0)
         return rc;
+    if (ros2d_config_address(listen, &loopback, &port) < 0)
+        return ros2i_fail(
+            EINVAL, "--listen %s: write HOST:PORT or [V6]:PORT, numeric; port 0 picks one", listen);
+    snprintf(text, sizeof(text), "%.*s:0", (int)(strrchr(listen, ':') - listen), listen);
+    return set(&config->data.listen, text);
+}
+
+static int set_token(const struct ros2d_ephemeral *e, struct ros2d_config *config)
+{
+    struct ros2d_token_config *token;
+    int rc;
+
     config->tokens = calloc(1, sizeof(*config->tokens));
     if (!config->tokens)
-        return ros2i_fail(ENOMEM, "run directory: no memory");
+        return ros2i_fail(ENOMEM, "configuration: out of memory");
     config->tokens_count = 1;
-    rc = set(&config->tokens[0].name, "", "ephemeral");
+    token = &config->tokens[0];
+    rc = set(&token->name, "ephemeral");
     if (rc == 0)
-        rc = set(&config->tokens[0].file, e->dir, "token");
-    if (rc == 0)
-        rc = set(&config->tokens[0].rights, "", "rw");
-    return rc;
+        rc = set(&token->rights, "rw");
+    return rc < 0 ? rc : set_path(e, &token->file, "token");
 }
 
-int ros2d_ephemeral_make(struct ros2d_ephemeral *e, struct ros2d_config *config)
+static int fill(const struct ros2d_ephemeral *e, struct ros2d_config *config, const char *root,
+                const char *listen)
 {
-    static const char *const hosts[] = {"localhost", "127.0.0.1", "::1"};
-    int rc = make_dir(e);
+    int rc = set(&config->engine.root, root);
 
-    if (rc < 0)
+    if (rc == 0)
+        rc = set_listen(config, listen);
+    if (rc == 0)
+        rc = set_path(e, &config->control.cert_file, "server.pem");
+    if (rc == 0)
+        rc = set_path(e, &config->control.key_file, "server.key");
+    return rc < 0 ? rc : set_token(e, config);
+}
+
+/* -- interface -- */
+
+int ros2d_ephemeral_create(struct ros2d_config *config, const char *root, const char *listen,
+                           const char *run_dir, struct ros2d_ephemeral **ephemeral_p)
+{
+    struct ros2d_ephemeral *e = calloc(1, sizeof(*e));
+    int rc;
+
+    if (!e)
+        return ros2i_fail(ENOMEM, "ephemeral: out of memory");
+    rc = make_dir(e, run_dir);
+    if (rc < 0) {
+        free(e);
         return rc;
-    rc = ros2i_issue_ca(e->dir, "ros2d ephemeral CA", DAYS);
+    }
+    rc = make_files(e);
+    /* Files that were there before are not ours to remove. */
+    if (rc == -EEXIST) {
+        free(e);
+        return rc;
+    }
     if (rc == 0)
-        rc = ros2i_issue_leaf(e->dir, "server", ROS2I_LEAF_SERVER, hosts,
-                              sizeof(hosts) / sizeof(hosts[0]), DAYS);
-    if (rc == 0)
-        rc = write_token(e->token_file);
-    if (rc == 0)
-        rc = fill_in(e, config);
-    if (rc < 0)
-        ros2d_ephemeral_remove(e);
-    return rc;
+        rc = fill(e, config, root, listen);
+    if (rc < 0) {
+        ros2d_ephemeral_destroy(e);
+        return rc;
+    }
+    *ephemeral_p = e;
+    return 0;
 }
 
-void ros2d_ephemeral_remove(const struct ros2d_ephemeral *e)
+/* For sh: in quotes when there is anything in it that a shell would take for its own. */
+static void print_export(FILE *stream, const char *name, const char *value)
 {
-    static const char *const names[] = {"ca.pem", "ca.key", "server.pem", "server.key", "token"};
-    char path[320];
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-:[]";
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", e->dir, names[i]);
-        unlink(path);
+    if (strspn(value, plain) == strlen(value) && !strchr(value, '[')) {
+        fprintf(stream, "export %s=%s\n", name, value);
+        return;
     }
-    rmdir(e->dir);
+    fprintf(stream, "export %s='", name);
+    for (; *value; value++)
+        if (*value == '\'')
+            fputs("'\\''", stream);
+        else
+            fputc(*value, stream);
+    fputs("'\n", stream);
+}
+
+void ros2d_ephemeral_print(const struct ros2d_ephemeral *e, const char *address, FILE *stream)
+{
+    const char *port = strrchr(address, ':');
+    char url[192], path[PATH_MAX];
+
+    /* Who listens everywhere is reached here too, and the certificate names this host only as localhost. */
+    if (strncmp(address, "0.0.0.0:", 8) == 0)
+        snprintf(url, sizeof(url), "ros2://127.0.0.1%s", port);
+    else if (strncmp(address, "[::]:", 5) == 0)
+        snprintf(url, sizeof(url), "ros2://[::1]%s", port);
+    else
+        snprintf(url, sizeof(url), "ros2://%s", address);
+    print_export(stream, "ROS2_URL", url);
+    if (path_in(e, "token", path) == 0)
+        print_export(stream, "ROS2_TOKEN_FILE", path);
+    if (path_in(e, "ca.pem", path) == 0)
+        print_export(stream, "ROS2_CA_FILE", path);
+}
+
+void ros2d_ephemeral_destroy(struct ros2d_ephemeral *e)
+{
+    char path[PATH_MAX];
+
+    if (!e)
+        return;
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+        if (path_in(e, files[i], path) == 0)
+            unlink(path);
+    if (e->made_dir)
+        rmdir(e->dir);
+    free(e);
 }

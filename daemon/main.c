@@ -1,379 +1,358 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ros2d: reads its configuration, opens engine and tenant, starts the data plane, then the control plane; ends in the
- * opposite order. The main thread only waits for signals, which every other thread blocks. */
+/* ros2d in the foreground: reads the configuration, opens the engine, starts data plane and control plane, waits for a
+ * signal, drains. Signals are blocked in all threads but taken by this one. */
 #include "config.h"
 
 #include <argp.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
-#include "daemon/config.h"
 #include "daemon/control/server.h"
 #include "daemon/data/data.h"
 #include "daemon/data/engines.h"
 #include "daemon/ephemeral.h"
+#include "daemon/metrics.h"
 #include "daemon/state.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/base/secret.h"
+#include "ros2/version.h"
 
-#define DRAIN_NS (10 * ROS2I_NS_PER_S)
+#define DRAIN_NS      (10 * ROS2I_NS_PER_S)
+#define TOKEN_MAX_LEN 4096
 
-const char *argp_program_version = PACKAGE_STRING;
+/* -- command line -- */
 
-struct arguments {
-    const char *config_file, *ephemeral_dir;
-    const char *listen, *data_listen, *engine_config, *layers, *layer_config, *log_level;
-    bool check_config;
+struct options {
+    const char *config, *ephemeral, *listen, *run_dir, *log_level;
+    const char *engine_config, *layers, *layer_config;
+    bool check;
 };
 
 enum {
-    OPT_CHECK = 0x100,
-    OPT_LISTEN,
-    OPT_DATA_LISTEN,
-    OPT_ENGINE_CONFIG,
-    OPT_LAYERS,
-    OPT_LAYER_CONFIG,
-    OPT_LOG_LEVEL
+    KEY_CHECK = 256,
+    KEY_EPHEMERAL,
+    KEY_LISTEN,
+    KEY_ENGINE_CONFIG,
+    KEY_LAYERS,
+    KEY_LAYER_CONFIG,
+    KEY_RUN_DIR,
+    KEY_LOG_LEVEL
 };
 
-static const struct argp_option options[] = {
-    {"config", 'c', "FILE", 0, "Read the configuration from FILE (YAML, see ros2d.yaml(5))", 0},
-    {"check-config", OPT_CHECK, NULL, 0, "Only check the configuration", 0},
-    {"ephemeral", 'e', "DIR", 0, "Serve DIR at once on loopback, with a throw-away CA and token",
+static const struct argp_option option_table[] = {
+    {"config", 'c', "FILE", 0, "Serve as FILE says (see docs/ros2d.yaml)", 0},
+    {"check-config", KEY_CHECK, NULL, 0, "Only check the configuration and the files that it names",
      0},
-    {"listen", OPT_LISTEN, "ADDRESS", 0,
-     "Control plane's HOST:PORT, in place of the configured one", 1},
-    {"data-listen", OPT_DATA_LISTEN, "ADDRESS", 0,
-     "Data plane's HOST:PORT, in place of the configured one", 1},
-    {"engine-config", OPT_ENGINE_CONFIG, "TEXT", 0, "Engine's own settings, \"key=value,...\"", 1},
-    {"layers", OPT_LAYERS, "NAMES", 0, "Layers over the engine, bottom up, separated by commas", 1},
-    {"layer-config", OPT_LAYER_CONFIG, "TEXT", 0, "Settings of the layers", 1},
-    {"log-level", OPT_LOG_LEVEL, "LEVEL", 0, "error, warn, info or debug", 1},
+    {"ephemeral", KEY_EPHEMERAL, "DIR", 0,
+     "Serve DIR with a certificate and a token made for this run; prints the environment that "
+     "clients need",
+     0},
+    {"listen", KEY_LISTEN, "ADDRESS", 0, "Ephemeral: the control plane's address (127.0.0.1:0)", 1},
+    {"run-dir", KEY_RUN_DIR, "DIR", 0,
+     "Ephemeral: where certificate and token go (a new folder in $XDG_RUNTIME_DIR or /tmp)", 1},
+    {"engine-config", KEY_ENGINE_CONFIG, "TEXT", 0, "In place of the configuration's engine.config",
+     2},
+    {"layers", KEY_LAYERS, "NAMES", 0, "In place of engine.layers", 2},
+    {"layer-config", KEY_LAYER_CONFIG, "TEXT", 0, "In place of engine.layer_config", 2},
+    {"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "error, warn, info or debug, in place of log_level",
+     2},
     {0},
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    struct arguments *a = state->input;
+    struct options *o = state->input;
 
     switch (key) {
     case 'c':
-        a->config_file = arg;
+        o->config = arg;
         return 0;
-    case 'e':
-        a->ephemeral_dir = arg;
+    case KEY_CHECK:
+        o->check = true;
         return 0;
-    case OPT_CHECK:
-        a->check_config = true;
+    case KEY_EPHEMERAL:
+        o->ephemeral = arg;
         return 0;
-    case OPT_LISTEN:
-        a->listen = arg;
+    case KEY_LISTEN:
+        o->listen = arg;
         return 0;
-    case OPT_DATA_LISTEN:
-        a->data_listen = arg;
+    case KEY_RUN_DIR:
+        o->run_dir = arg;
         return 0;
-    case OPT_ENGINE_CONFIG:
-        a->engine_config = arg;
+    case KEY_ENGINE_CONFIG:
+        o->engine_config = arg;
         return 0;
-    case OPT_LAYERS:
-        a->layers = arg;
+    case KEY_LAYERS:
+        o->layers = arg;
         return 0;
-    case OPT_LAYER_CONFIG:
-        a->layer_config = arg;
+    case KEY_LAYER_CONFIG:
+        o->layer_config = arg;
         return 0;
-    case OPT_LOG_LEVEL:
-        a->log_level = arg;
+    case KEY_LOG_LEVEL:
+        o->log_level = arg;
         return 0;
-    case ARGP_KEY_END:
-        if (!a->config_file == !a->ephemeral_dir)
+    case ARGP_KEY_ARG:
+        argp_error(state, "'%s': ros2d takes options only", arg);
+        return EINVAL;
+    case ARGP_KEY_SUCCESS:
+        if (!o->config == !o->ephemeral)
             argp_error(state, "give either --config FILE or --ephemeral DIR");
+        if (o->ephemeral && o->check)
+            argp_error(state, "--check-config goes with --config");
+        if (o->config && (o->listen || o->run_dir))
+            argp_error(state,
+                       "--listen and --run-dir go with --ephemeral; a configuration has its own");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp argp = {
-    .options = options,
-    .parser = parse,
-    .doc = "Serves files to libros2 clients, in the foreground."
-           "\vSIGTERM and SIGINT end it once what is in flight has been answered; a second one "
-           "ends it at once.",
+/* -- what is made and unmade -- */
+
+struct daemon {
+    struct ros2d_config *config;
+    struct ros2d_ephemeral *ephemeral;
+    struct ros2d_engines *engines;
+    struct ros2d_state state;
+    struct ros2d_data *data;
+    struct ros2d_server *server;
 };
 
-/* -- configuration -- */
-
-static int override(char **field, const char *value)
+static int override(char **field, const char *text)
 {
     char *copy;
 
-    if (!value)
+    if (!text)
         return 0;
-    copy = strdup(value);
+    copy = strdup(text);
     if (!copy)
-        return ros2i_fail(ENOMEM, "configuration: no memory");
+        return ros2i_fail(ENOMEM, "out of memory");
     free(*field);
     *field = copy;
     return 0;
 }
 
-static int apply_arguments(const struct arguments *a, struct ros2d_config *config)
+static int load(struct daemon *d, const struct options *o)
 {
-    int rc = override(&config->control.listen, a->listen);
-
-    if (rc == 0)
-        rc = override(&config->data.listen, a->data_listen);
-    if (rc == 0)
-        rc = override(&config->engine.config, a->engine_config);
-    if (rc == 0)
-        rc = override(&config->engine.layers, a->layers);
-    if (rc == 0)
-        rc = override(&config->engine.layer_config, a->layer_config);
-    if (rc == 0)
-        rc = override(&config->log_level, a->log_level);
-    return rc;
-}
-
-static int serve_directory(const char *dir, struct ros2d_config *config)
-{
-    int rc = override(&config->engine.root, dir);
-
-    if (rc == 0)
-        rc = override(&config->control.listen, "127.0.0.1:0");
-    if (rc == 0)
-        rc = override(&config->data.listen, "127.0.0.1:0");
-    return rc;
-}
-
-static int load_config(const struct arguments *a, struct ros2d_config **config_p)
-{
-    struct ros2d_config *config = NULL;
-    int rc = a->config_file ? ros2d_config_load(a->config_file, &config)
-                            : ros2d_config_defaults(&config);
+    enum ros2_log_level level;
+    int rc =
+        o->config ? ros2d_config_load(o->config, &d->config) : ros2d_config_defaults(&d->config);
 
     if (rc < 0)
         return rc;
-    if (a->ephemeral_dir)
-        rc = serve_directory(a->ephemeral_dir, config);
+    rc = override(&d->config->engine.config, o->engine_config);
     if (rc == 0)
-        rc = apply_arguments(a, config);
-    if (rc < 0) {
-        ros2d_config_free(config);
-        return rc;
-    }
-    *config_p = config;
-    return 0;
-}
-
-static int set_log(const struct ros2d_config *config)
-{
-    enum ros2_log_level level;
-    int rc = ros2i_log_level(config->log_level, &level);
-
+        rc = override(&d->config->engine.layers, o->layers);
+    if (rc == 0)
+        rc = override(&d->config->engine.layer_config, o->layer_config);
+    if (rc == 0)
+        rc = override(&d->config->log_level, o->log_level);
+    if (rc == 0)
+        rc = ros2i_log_level(d->config->log_level, &level);
     if (rc < 0)
         return rc;
     ros2i_log_sink(ros2i_log_stderr, NULL, level);
+    if (o->ephemeral)
+        rc = ros2d_ephemeral_create(d->config, o->ephemeral, o->listen ? o->listen : "127.0.0.1:0",
+                                    o->run_dir, &d->ephemeral);
+    return rc < 0 ? rc : ros2d_config_check(d->config);
+}
+
+static int open_tenant(struct daemon *d)
+{
+    const struct ros2d_config *config = d->config;
+    struct ros2d_limits *limits;
+    int rc = ros2d_engines_open(config, &d->engines);
+
+    if (rc < 0)
+        return rc;
+    rc = ros2d_tenant_create("default", ros2d_engines_ops(d->engines),
+                             ros2d_engines_engine(d->engines), config->engine.root,
+                             &d->state.tenant);
+    if (rc < 0)
+        return rc;
+    limits = &d->state.tenant->limits;
+    limits->sessions.max = config->limits.sessions;
+    limits->open_files.max = config->limits.open_files;
+    limits->regions.max = config->limits.regions;
+    limits->registered_bytes.max = config->limits.registered_bytes;
     return 0;
 }
 
-/* -- state -- */
-
-static int add_tokens(struct ros2d_state *state)
+static int add_token(struct daemon *d, const struct ros2d_token_config *token)
 {
-    for (uint32_t i = 0; i < state->config->tokens_count; i++) {
-        const struct ros2d_token_config *token = &state->config->tokens[i];
-        uint32_t rights = ROS2I_RIGHT_READ;
-        int64_t expiry_ns;
-        char *secret;
-        int rc = ros2d_config_expiry(token->expires, &expiry_ns);
+    uint32_t rights =
+        ROS2I_RIGHT_READ |
+        (strcmp(token->rights, "rw") == 0 ? ROS2I_RIGHT_WRITE | ROS2I_RIGHT_APPEND : 0);
+    int64_t expiry_ns;
+    char *secret;
+    int rc = ros2d_config_expiry(token->expires, &expiry_ns);
 
-        if (rc < 0)
-            return rc;
-        if (strcmp(token->rights, "rw") == 0)
-            rights |= ROS2I_RIGHT_WRITE | ROS2I_RIGHT_APPEND;
-        rc = ros2i_secret_read_file(token->file, "token", 4096, &secret);
-        if (rc < 0)
-            return rc;
-        rc = ros2d_tokens_add(state->tokens, token->name, secret, state->tenant, rights, expiry_ns);
-        ros2i_secret_free(secret);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    if (rc == 0)
+        rc = ros2i_secret_read_file(token->file, "token", TOKEN_MAX_LEN, &secret);
+    if (rc < 0)
+        return rc;
+    rc = ros2d_tokens_add(d->state.tokens, token->name, secret, d->state.tenant, rights, expiry_ns);
+    ros2i_secret_free(secret);
+    return rc;
 }
 
-static void close_state(struct ros2d_state *state)
+static int open_tables(struct daemon *d)
 {
-    ros2d_sessions_destroy(state->sessions);
-    ros2d_handles_destroy(state->handles);
-    ros2d_regions_destroy(state->regions);
-    ros2d_tokens_destroy(state->tokens);
-    ros2d_tenant_destroy(state->tenant);
+    const struct ros2d_config *config = d->config;
+    uint64_t lifetime_ns = config->session_lifetime_ms * ROS2I_NS_PER_MS;
+    int rc = ros2d_tokens_create(&d->state.tokens);
+
+    for (uint32_t i = 0; rc == 0 && i < config->tokens_count; i++)
+        rc = add_token(d, &config->tokens[i]);
+    if (rc == 0)
+        rc = ros2d_handles_create(config->limits.open_files, &d->state.handles);
+    if (rc == 0)
+        rc = ros2d_regions_create(config->limits.regions, &d->state.regions);
+    if (rc < 0)
+        return rc;
+    return ros2d_sessions_create(lifetime_ns, d->state.handles, d->state.regions,
+                                 &d->state.sessions);
 }
 
-static int open_state(const struct ros2d_config *config, const struct ros2d_engines *engines,
-                      struct ros2d_state *state)
+static int start(struct daemon *d)
 {
-    unsigned top = engines->count - 1;
     int rc;
 
-    state->config = config;
-    rc = ros2d_tenant_create("default", engines->ops[top], engines->engine[top],
-                             config->engine.root, &state->tenant);
-    if (rc < 0)
-        return rc;
-    state->tenant->limits.sessions.max = config->limits.sessions;
-    state->tenant->limits.open_files.max = config->limits.open_files;
-    state->tenant->limits.regions.max = config->limits.regions;
-    state->tenant->limits.registered_bytes.max = config->limits.registered_bytes;
-    rc = ros2d_tokens_create(&state->tokens);
+    d->state.config = d->config;
+    rc = open_tenant(d);
     if (rc == 0)
-        rc = add_tokens(state);
+        rc = open_tables(d);
     if (rc == 0)
-        rc = ros2d_handles_create(config->limits.open_files, &state->handles);
-    if (rc == 0)
-        rc = ros2d_regions_create(config->limits.regions, &state->regions);
-    if (rc == 0)
-        rc = ros2d_sessions_create(config->session_lifetime_ms * ROS2I_NS_PER_MS, state->handles,
-                                   state->regions, &state->sessions);
-    if (rc < 0)
-        close_state(state);
-    return rc;
+        rc = ros2d_data_start(&d->state, &d->data);
+    return rc < 0 ? rc : ros2d_server_start(&d->state, &d->server);
 }
 
-/* -- running -- */
-
-static void say_ready(const struct ros2d_server *server, const struct ros2d_ephemeral *ephemeral)
+/* Whatever start() got to. */
+static void stop(struct daemon *d)
 {
-    const char *address = ros2d_server_address(server);
+    uint64_t deadline_ns = ros2i_now_ns() + DRAIN_NS;
 
-    if (ephemeral)
-        printf(
-            "export ROS2_URL=ros2://%s\nexport ROS2_TOKEN_FILE=%s\nexport ROS2_CA_FILE=%s\nready\n",
-            address, ephemeral->token_file, ephemeral->ca_file);
-    else
+    if (d->server)
+        ros2d_server_stop(d->server, deadline_ns);
+    if (d->data) {
+        ros2d_metrics_log(&d->state);
+        ros2d_data_stop(d->data, deadline_ns);
+    }
+    ros2d_sessions_destroy(d->state.sessions);
+    ros2d_handles_destroy(d->state.handles);
+    ros2d_regions_destroy(d->state.regions);
+    ros2d_tokens_destroy(d->state.tokens);
+    ros2d_tenant_destroy(d->state.tenant);
+    ros2d_engines_close(d->engines);
+}
+
+/* -- signals -- */
+
+static sigset_t handled;
+
+static void block_signals(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    sigemptyset(&handled);
+    sigaddset(&handled, SIGTERM);
+    sigaddset(&handled, SIGINT);
+    sigaddset(&handled, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &handled, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* Until SIGTERM or SIGINT. From then on a second one ends the process as it does by default. */
+static void wait_for_end(const struct daemon *d)
+{
+    int signal = 0;
+
+    while (sigwait(&handled, &signal) == 0 && signal == SIGUSR1)
+        ros2d_metrics_log(&d->state);
+    ros2i_log(ROS2_LOG_INFO, "daemon", "draining signal %d", signal);
+    pthread_sigmask(SIG_UNBLOCK, &handled, NULL);
+}
+
+/* -- main -- */
+
+static void announce(const struct daemon *d)
+{
+    const char *address = ros2d_server_address(d->server);
+
+    if (d->ephemeral) {
+        ros2d_ephemeral_print(d->ephemeral, address, stdout);
+        puts("ready");
+    } else {
         printf("ready %s\n", address);
-    fflush(stdout); /* whoever started us waits for this line */
-}
-
-static void wait_for_signal(const sigset_t *signals)
-{
-    int signal_number;
-
-    while (sigwait(signals, &signal_number) != 0)
-        ;
-    ros2i_log(ROS2_LOG_INFO, "main", "draining signal %s", sigabbrev_np(signal_number));
-}
-
-static int serve(struct ros2d_state *state, const sigset_t *signals,
-                 const struct ros2d_ephemeral *ephemeral)
-{
-    struct ros2d_data *data;
-    struct ros2d_server *server;
-    uint64_t deadline_ns;
-    int rc = ros2d_data_start(state, &data);
-
-    if (rc < 0)
-        return rc;
-    rc = ros2d_server_start(state, &server);
-    if (rc < 0) {
-        ros2d_data_stop(data, 0);
-        return rc;
     }
-    say_ready(server, ephemeral);
-    wait_for_signal(signals);
-    /* The next signal is not waited for: it ends the process as if nobody had asked. */
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    sigprocmask(SIG_UNBLOCK, signals, NULL);
-    deadline_ns = ros2i_now_ns() + DRAIN_NS;
-    ros2d_server_stop(server, deadline_ns);
-    ros2d_sessions_close_all(state->sessions);
-    ros2d_data_stop(data, deadline_ns);
-    return 0;
+    fflush(stdout);
+    ros2i_log(ROS2_LOG_INFO, "daemon", "ready address %s root %s engine %s", address,
+              d->config->engine.root, d->config->engine.name);
 }
 
-static int run(const struct ros2d_config *config, const sigset_t *signals,
-               const struct ros2d_ephemeral *ephemeral)
+/* Each channel and each open file is a descriptor. */
+static void raise_descriptor_limit(void)
 {
-    struct ros2d_state state = {0};
-    struct ros2d_engines engines;
-    int rc = ros2d_engines_open(config, &engines);
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int run(struct daemon *d, const struct options *o)
+{
+    int rc = load(d, o);
 
     if (rc < 0)
         return rc;
-    rc = open_state(config, &engines, &state);
+    if (o->check) {
+        printf("%s: ok\n", o->config);
+        return 0;
+    }
+    rc = start(d);
     if (rc == 0) {
-        rc = serve(&state, signals, ephemeral);
-        close_state(&state);
+        announce(d);
+        wait_for_end(d);
     }
-    ros2d_engines_close(&engines);
     return rc;
-}
-
-/* Standard descriptors that the caller closed would be given to the first socket. */
-static void fill_standard_descriptors(void)
-{
-    int fd;
-
-    do {
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    } while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO)
-        close(fd);
-}
-
-static int report(int rc)
-{
-    fprintf(stderr, "ros2d: %s\n", ros2i_error());
-    return rc == -EINVAL || rc == -ENOENT ? EX_CONFIG : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = {0};
-    struct ros2d_config *config = NULL;
-    struct ros2d_ephemeral ephemeral;
-    sigset_t signals;
-    int rc;
+    const struct argp argp = {option_table,
+                              parse,
+                              NULL,
+                              "Serves a directory to libros2 clients. Runs in the foreground and "
+                              "logs to stderr; SIGTERM and SIGINT end it after "
+                              "what is in flight (a second one at once), SIGUSR1 logs its figures.",
+                              NULL,
+                              NULL,
+                              NULL};
+    struct options options = {0};
+    struct daemon daemon = {0};
 
-    fill_standard_descriptors();
-    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-    umask(0); /* modes are the clients' */
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL); /* inherited by all threads */
-    rc = load_config(&arguments, &config);
+    argp_program_version = "ros2d (libros2) " ROS2_VERSION;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    umask(0); /* modes of files are the clients' to choose */
+    block_signals();
+    raise_descriptor_limit();
+    int rc = run(&daemon, &options);
     if (rc < 0)
-        return report(rc);
-    rc = set_log(config);
-    if (rc == 0 && arguments.ephemeral_dir)
-        rc = ros2d_ephemeral_make(&ephemeral, config);
-    if (rc < 0) {
-        ros2d_config_free(config);
-        return report(rc);
-    }
-    rc = ros2d_config_check(config);
-    if (rc == 0 && arguments.check_config)
-        printf("%s: the configuration is good\n",
-               arguments.config_file ? arguments.config_file : "ros2d");
-    else if (rc == 0)
-        rc = run(config, &signals, arguments.ephemeral_dir ? &ephemeral : NULL);
-    if (arguments.ephemeral_dir)
-        ros2d_ephemeral_remove(&ephemeral);
-    rc = rc < 0 ? report(rc) : 0;
-    ros2d_config_free(config);
-    return rc;
+        fprintf(stderr, "ros2d: %s\n", ros2i_error());
+    stop(&daemon);
+    ros2d_ephemeral_destroy(daemon.ephemeral);
+    ros2d_config_free(daemon.config);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,72 +1,112 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens the engine, then each layer over what is below it. Owner: main. */
+/* A stack of engines: opened from the bottom up, closed from the top down. Owner: main. */
 #include "config.h"
 
 #include "daemon/data/engines.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/error.h"
+#include "lib/base/log.h"
 #include "lib/base/plugin.h"
 
-static int open_one(struct ros2d_engines *engines, const char *name, const char *config)
+#define LAYERS_MAX 8
+
+struct ros2d_engines {
+    unsigned count;
+    struct {
+        const struct ros2_engine_ops *ops;
+        struct ros2_engine *engine;
+    } level[1 + LAYERS_MAX];
+};
+
+static int push(struct ros2d_engines *engines, const char *name, const char *settings)
 {
-    unsigned n = engines->count;
-    struct ros2_engine_options options = {
-        .size = sizeof(options), .host = &ros2i_host, .config = config};
+    const struct ros2_engine_ops *ops;
+    struct ros2_engine_options options = {.size = sizeof(options),
+                                          .host = &ros2i_host,
+                                          .config = settings && settings[0] ? settings : NULL};
+    bool layer = engines->count > 0;
     int rc;
 
-    if (n == ROS2D_ENGINES_MAX)
-        return ros2i_fail(EINVAL, "engine.layers: more than %d", ROS2D_ENGINES_MAX - 1);
-    if (n > 0) {
-        options.lower_ops = engines->ops[n - 1];
-        options.lower = engines->engine[n - 1];
-    }
-    rc = ros2i_plugin_engine(name, &engines->ops[n]);
+    if (engines->count == 1 + LAYERS_MAX)
+        return ros2i_fail(EINVAL, "engine.layers: at most %d", LAYERS_MAX);
+    rc = ros2i_plugin_engine(name, &ops);
     if (rc < 0)
         return rc;
-    if (!!(engines->ops[n]->flags & ROS2_ENGINE_LAYER) != (n > 0))
-        return ros2i_fail(EINVAL, "engine %s: %s", name,
-                          n > 0 ? "not a layer; name it under engine.name"
-                                : "a layer; name it under engine.layers");
-    rc = engines->ops[n]->engine_open(&options, &engines->engine[n]);
+    if (layer != !!(ops->flags & ROS2_ENGINE_LAYER))
+        return layer ? ros2i_fail(EINVAL, "engine.layers: %s is no layer", name)
+                     : ros2i_fail(EINVAL, "engine.name: %s is a layer; name it in engine.layers",
+                                  name);
+    if (layer) {
+        options.lower_ops = engines->level[engines->count - 1].ops;
+        options.lower = engines->level[engines->count - 1].engine;
+    }
+    rc = ops->engine_open(&options, &engines->level[engines->count].engine);
     if (rc < 0)
-        return ros2i_fail_prefix(rc, "engine %s", name);
-    engines->count++;
+        return rc;
+    engines->level[engines->count++].ops = ops;
+    ros2i_log(ROS2_LOG_INFO, "engine", "opened %s", name);
     return 0;
 }
 
-int ros2d_engines_open(const struct ros2d_config *config, struct ros2d_engines *engines)
+/* The layers share one text of settings; those without any take none. */
+static int push_layers(struct ros2d_engines *engines, const struct ros2d_config *config)
 {
-    const char *rest = config->engine.layers ? config->engine.layers : "";
-    char name[64];
+    const char *at = config->engine.layers;
+
+    while (at && *at) {
+        size_t len = strcspn(at, ",");
+        char name[64];
+
+        if (snprintf(name, sizeof(name), "%.*s", (int)len, at) >= (int)sizeof(name))
+            return ros2i_fail(EINVAL, "engine.layers: a name is too long");
+        int rc = push(engines, name, config->engine.layer_config);
+        if (rc < 0)
+            return rc;
+        at += len + (at[len] == ',');
+    }
+    return 0;
+}
+
+int ros2d_engines_open(const struct ros2d_config *config, struct ros2d_engines **engines_p)
+{
+    struct ros2d_engines *engines = calloc(1, sizeof(*engines));
     int rc;
 
-    memset(engines, 0, sizeof(*engines));
-    rc = open_one(engines, config->engine.name, config->engine.config);
-    while (rc == 0 && *rest) {
-        size_t len = strcspn(rest, ",");
-
-        if (len == 0 || len >= sizeof(name)) {
-            rc = ros2i_fail(EINVAL, "engine.layers: \"%s\": names separated by commas",
-                            config->engine.layers);
-            break;
-        }
-        memcpy(name, rest, len);
-        name[len] = '\0';
-        rc = open_one(engines, name, config->engine.layer_config);
-        rest += len + (rest[len] == ',');
-    }
-    if (rc < 0)
+    if (!engines)
+        return ros2i_fail(ENOMEM, "engine: out of memory");
+    rc = push(engines, config->engine.name, config->engine.config);
+    if (rc == 0)
+        rc = push_layers(engines, config);
+    if (rc < 0) {
         ros2d_engines_close(engines);
-    return rc;
+        return rc;
+    }
+    *engines_p = engines;
+    return 0;
 }
 
 void ros2d_engines_close(struct ros2d_engines *engines)
 {
+    if (!engines)
+        return;
     while (engines->count > 0) {
         engines->count--;
-        engines->ops[engines->count]->engine_close(engines->engine[engines->count]);
+        engines->level[engines->count].ops->engine_close(engines->level[engines->count].engine);
     }
+    free(engines);
+}
+
+const struct ros2_engine_ops *ros2d_engines_ops(const struct ros2d_engines *engines)
+{
+    return engines->level[engines->count - 1].ops;
+}
+
+struct ros2_engine *ros2d_engines_engine(const struct ros2d_engines *engines)
+{
+    return engines->level[engines->count - 1].engine;
 }
