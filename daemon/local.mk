@@ -11,6 +11,7 @@ libdaemon_la_SOURCES = \
 	daemon/config_line.c \
 	daemon/config_yaml.c \
 	daemon/ephemeral.c \
+	daemon/metrics.c \
 	daemon/tenant/tenant.c \
 	daemon/tenant/token.c \
 	daemon/tenant/sessions.c \
@@ -31,17 +32,20 @@ libdaemon_la_SOURCES = \
 	daemon/control/memory.c \
 	daemon/control/health.c \
 	daemon/control/replay.c \
-	daemon/data/thread.c \
-	daemon/data/mailbox.c \
-	daemon/data/connection.c \
-	daemon/data/request.c \
-	daemon/data/read.c \
-	daemon/data/write.c \
+	daemon/data/arrive.c \
 	daemon/data/bounce.c \
+	daemon/data/connection.c \
 	daemon/data/data.c \
+	daemon/data/engines.c \
 	daemon/data/handshake.c \
+	daemon/data/mailbox.c \
+	daemon/data/part.c \
 	daemon/data/queue_state.c \
-	daemon/data/engines.c
+	daemon/data/read.c \
+	daemon/data/request.c \
+	daemon/data/segments.c \
+	daemon/data/thread.c \
+	daemon/data/write.c
 libdaemon_la_CPPFLAGS = $(daemon_cppflags) $(CRYPTO_CFLAGS)
 libdaemon_la_LIBADD = $(GRPC_LIBS) $(PROTOBUF_C_LIBS) $(CRYPTO_LIBS) $(CYAML_LIBS)
 $(libdaemon_la_OBJECTS): | $(proto_headers)

@@ -245,7 +245,7 @@ static void stop(struct daemon *d)
     if (d->server)
         ros2d_server_stop(d->server, deadline_ns);
     if (d->data) {
-        ros2d_metrics_log(&d->state);
+        ros2d_metrics_log(&d->state, d->data);
         ros2d_data_stop(d->data, deadline_ns);
     }
     ros2d_sessions_destroy(d->state.sessions);
@@ -278,7 +278,7 @@ static void wait_for_end(const struct daemon *d)
     int signal = 0;
 
     while (sigwait(&handled, &signal) == 0 && signal == SIGUSR1)
-        ros2d_metrics_log(&d->state);
+        ros2d_metrics_log(&d->state, d->data);
     ros2i_log(ROS2_LOG_INFO, "daemon", "draining signal %d", signal);
     pthread_sigmask(SIG_UNBLOCK, &handled, NULL);
 }

@@ -3,9 +3,9 @@
 #ifndef ROS2D_METRICS_H
 #define ROS2D_METRICS_H
 
-#include "daemon/state.h"
+#include "daemon/data/data.h"
 
-/* One line at level info. Any thread. */
-void ros2d_metrics_log(const struct ros2d_state *state);
+/* Two lines at level info. Any thread. */
+void ros2d_metrics_log(const struct ros2d_state *state, const struct ros2d_data *data);
 
 #endif

@@ -77,10 +77,7 @@ static int handle_register(struct ros2d_call *call, const void *message, Protobu
         return rc < 0 ? rc : -ENOMEM;
     ros2__v1__register_response__init(reply);
     *reply_p = &reply->base;
-    rc = ros2d_regions_register(call->state->regions, call->session, &region, &reply->region_id);
-    if (rc == -ESHUTDOWN)
-        rc = ros2i_fail(ENOKEY, "the session was closed meanwhile; connect again");
-    return rc;
+    return ros2d_regions_register(call->state->regions, call->session, &region, &reply->region_id);
 }
 
 /* Waits on this thread; data threads count themselves out without its help. */

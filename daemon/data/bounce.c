@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two classes of equal buffers, each one mapping and a stack of what is free. Owner: the data thread. */
+/* The lowest free units go out first, so that what is used stays small and in the cache. Waiters are served in order; one
+ * that its own cap holds back lets others pass. Always holds: free counts the zero bits of busy below units. */
 #include "config.h"
 
 #include "daemon/data/bounce.h"
@@ -8,72 +9,145 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "lib/base/error.h"
 
-#define CHUNKS_MIN 4
-
-static int class_init(struct ros2d_bounce_class *class, size_t buffer_len, uint32_t count)
+int ros2d_bounce_init(struct ros2d_bounce *pool, size_t unit_len, uint32_t units, uint32_t largest)
 {
-    class->buffer_len = buffer_len;
-    class->count = class->free_count = count;
-    class->memory_len = buffer_len * count;
-    class->free_stack = calloc(count, sizeof(*class->free_stack));
-    if (!class->free_stack)
-        return ros2i_fail(ENOMEM, "bounce memory: no memory for its table");
-    class->memory =
-        mmap(NULL, class->memory_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (class->memory == MAP_FAILED) {
-        free(class->free_stack);
-        class->free_stack = NULL;
-        return ros2i_fail(ENOMEM, "bounce memory: no %zu bytes; lower data.bounce_memory",
-                          class->memory_len);
+    size_t words = (units + 63u) / 64u;
+    void *base;
+
+    if (units < largest || largest == 0)
+        return ros2i_fail(
+            EINVAL,
+            "bounce memory: %u units of %zu bytes hold no lease of %u; raise data.bounce_memory",
+            units, unit_len, largest);
+    /* Pages come when they are first used; zeroed, so no request sees another's old bytes through a bug of ours. */
+    base = mmap(NULL, unit_len * units, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED)
+        return ros2i_fail(errno, "bounce memory: %zu bytes: %s; lower data.bounce_memory",
+                          unit_len * units, ros2i_strerror(errno));
+    pool->busy = calloc(words, sizeof(*pool->busy));
+    if (!pool->busy) {
+        munmap(base, unit_len * units);
+        return ros2i_fail(ENOMEM, "bounce memory: out of memory");
     }
-    for (uint32_t i = 0; i < count; i++)
-        class->free_stack[i] =
-            class->memory + buffer_len * (count - 1 - i); /* the lowest is leased first */
+    if (units % 64)
+        pool->busy[words - 1] = ~0ull << units % 64; /* beyond the end: never free */
+    pool->base = base;
+    pool->unit_len = unit_len;
+    pool->units = pool->free = units;
+    pool->cap = units / 4 > largest ? units / 4 : largest;
+    ros2d_list_init(&pool->waiting);
     return 0;
 }
 
-static void class_fini(struct ros2d_bounce_class *class)
+void ros2d_bounce_fini(struct ros2d_bounce *pool)
 {
-    if (!class->free_stack)
+    if (!pool->base)
         return;
-    assert(class->free_count == class->count);
-    munmap(class->memory, class->memory_len);
-    free(class->free_stack);
-    class->free_stack = NULL;
+    assert(pool->free == pool->units && ros2d_list_empty(&pool->waiting));
+    munmap(pool->base, pool->unit_len * pool->units);
+    free(pool->busy);
+    pool->base = NULL;
 }
 
-int ros2d_bounce_init(struct ros2d_bounce *bounce, size_t chunk_len, size_t chunk_memory,
-                      size_t small_len, uint32_t small_count)
+static bool is_busy(const struct ros2d_bounce *pool, uint32_t unit)
 {
-    size_t count = chunk_memory / chunk_len;
-    int rc =
-        class_init(&bounce->chunk, chunk_len, (uint32_t)(count < CHUNKS_MIN ? CHUNKS_MIN : count));
-
-    if (rc < 0)
-        return rc;
-    rc = class_init(&bounce->small, (small_len + 63) & ~(size_t)63, small_count);
-    if (rc < 0)
-        class_fini(&bounce->chunk);
-    return rc;
+    return pool->busy[unit / 64] >> unit % 64 & 1;
 }
 
-void ros2d_bounce_fini(struct ros2d_bounce *bounce)
+static uint32_t find_one(const struct ros2d_bounce *pool)
 {
-    class_fini(&bounce->chunk);
-    class_fini(&bounce->small);
+    for (uint32_t word = 0;; word++) /* free > 0: there is one */
+        if (~pool->busy[word])
+            return word * 64 + (uint32_t)__builtin_ctzll(~pool->busy[word]);
 }
 
-void *ros2d_bounce_lease(struct ros2d_bounce_class *class)
+static bool find_run(const struct ros2d_bounce *pool, uint32_t units, uint32_t *first_p)
 {
-    return class->free_count > 0 ? class->free_stack[--class->free_count] : NULL;
+    uint32_t run = 0;
+
+    for (uint32_t unit = 0; unit < pool->units; unit++) {
+        run = is_busy(pool, unit) ? 0 : run + 1;
+        if (run == units) {
+            *first_p = unit + 1 - units;
+            return true;
+        }
+    }
+    return false;
 }
 
-void ros2d_bounce_release(struct ros2d_bounce_class *class, void *buffer)
+static bool take(struct ros2d_bounce *pool, uint32_t units, struct ros2d_lease *lease_p)
 {
-    assert(class->free_count < class->count);
-    class->free_stack[class->free_count++] = buffer;
+    uint32_t first;
+
+    if (pool->free < units)
+        return false;
+    if (units == 1)
+        first = find_one(pool);
+    else if (!find_run(pool, units, &first))
+        return false;
+    for (uint32_t unit = first; unit < first + units; unit++)
+        pool->busy[unit / 64] |= 1ull << unit % 64;
+    pool->free -= units;
+    *lease_p = (struct ros2d_lease){first, units};
+    return true;
+}
+
+static void grant(struct ros2d_bounce *pool)
+{
+    struct ros2d_list *next;
+
+    for (struct ros2d_list *at = pool->waiting.next; at != &pool->waiting && pool->free > 0;
+         at = next) {
+        struct ros2d_waiter *waiter = ROS2D_CONTAINER(at, struct ros2d_waiter, link);
+
+        next = at->next;
+        if (*waiter->held + waiter->units > pool->cap)
+            continue;
+        if (!take(pool, waiter->units, &waiter->lease))
+            return; /* the first that could go holds up the rest: a long lease gets its turn */
+        *waiter->held += waiter->units;
+        ros2d_list_remove(&waiter->link);
+        waiter->granted(waiter);
+    }
+}
+
+bool ros2d_bounce_get(struct ros2d_bounce *pool, uint32_t units, uint32_t *held,
+                      struct ros2d_lease *lease_p)
+{
+    assert(units > 0 && units <= pool->cap);
+    if (!ros2d_list_empty(&pool->waiting) || *held + units > pool->cap ||
+        !take(pool, units, lease_p))
+        return false;
+    *held += units;
+    return true;
+}
+
+void ros2d_bounce_wait(struct ros2d_bounce *pool, struct ros2d_waiter *waiter, uint32_t units,
+                       uint32_t *held)
+{
+    assert(units > 0 && units <= pool->cap);
+    waiter->units = units;
+    waiter->held = held;
+    ros2d_list_append(&pool->waiting, &waiter->link);
+    grant(pool);
+}
+
+void ros2d_bounce_unwait(struct ros2d_waiter *waiter)
+{
+    ros2d_list_remove(&waiter->link);
+}
+
+void ros2d_bounce_put(struct ros2d_bounce *pool, struct ros2d_lease lease, uint32_t *held)
+{
+    for (uint32_t unit = lease.first; unit < lease.first + lease.units; unit++) {
+        assert(is_busy(pool, unit));
+        pool->busy[unit / 64] &= ~(1ull << unit % 64);
+    }
+    pool->free += lease.units;
+    if (held)
+        *held -= lease.units;
+    grant(pool);
 }

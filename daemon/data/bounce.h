@@ -1,31 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bounce memory of one data thread: chunks that file data passes through, and small buffers for replies that carry their
- * data. Owner: the data thread. Never registered, so nothing remote can write it. The most recently released buffer is
- * leased next: it is the one still in cache. */
+/* Memory that data passes through: equal units out of one mapping, leased to requests. Owner: one data thread. Nothing of
+ * it is ever registered with a transport. */
 #ifndef ROS2D_BOUNCE_H
 #define ROS2D_BOUNCE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-struct ros2d_bounce_class {
-    size_t buffer_len;
-    uint32_t count, free_count;
-    void **free_stack;
-    uint8_t *memory;
-    size_t memory_len;
+#include "daemon/data/list.h"
+
+struct ros2d_lease {
+    uint32_t first, units; /* units 0: none */
+};
+
+/* Waits in the order of asking. granted runs once, with the lease in place, from another's release or from wait itself;
+ * it must not call the pool. */
+struct ros2d_waiter {
+    struct ros2d_list link;
+    struct ros2d_lease lease;
+    uint32_t *held;
+    uint32_t units;
+    void (*granted)(struct ros2d_waiter *waiter);
 };
 
 struct ros2d_bounce {
-    struct ros2d_bounce_class chunk, small;
+    char *base;
+    size_t unit_len;
+    uint32_t units, free;
+    uint32_t cap;   /* what one holder (a connection) may have: a stuck one cannot take all */
+    uint64_t *busy; /* a bit for each unit */
+    struct ros2d_list waiting;
 };
 
-/* chunk_len, small_len: bytes of a buffer; chunk_memory: bytes for all chunks (at least four are made). 0 or -ENOMEM. */
-int ros2d_bounce_init(struct ros2d_bounce *bounce, size_t chunk_len, size_t chunk_memory,
-                      size_t small_len, uint32_t small_count);
-void ros2d_bounce_fini(struct ros2d_bounce *bounce);
-/* NULL: all are leased; ask again after a release. */
-void *ros2d_bounce_lease(struct ros2d_bounce_class *class);
-void ros2d_bounce_release(struct ros2d_bounce_class *class, void *buffer);
+/* largest: the longest lease that anybody asks for. -ENOMEM, -EINVAL. */
+int ros2d_bounce_init(struct ros2d_bounce *pool, size_t unit_len, uint32_t units, uint32_t largest);
+void ros2d_bounce_fini(struct ros2d_bounce *pool); /* no lease and no waiter is left */
+
+/* Units side by side, now or not at all: false when others wait, when there is no room, or when *held would pass the cap.
+ * held: the holder's count, kept by the pool. */
+bool ros2d_bounce_get(struct ros2d_bounce *pool, uint32_t units, uint32_t *held,
+                      struct ros2d_lease *lease_p);
+void ros2d_bounce_wait(struct ros2d_bounce *pool, struct ros2d_waiter *waiter, uint32_t units,
+                       uint32_t *held);
+/* Gives up waiting; also fine when it does not wait. */
+void ros2d_bounce_unwait(struct ros2d_waiter *waiter);
+/* held NULL: its holder is gone. */
+void ros2d_bounce_put(struct ros2d_bounce *pool, struct ros2d_lease lease, uint32_t *held);
+
+static inline char *ros2d_bounce_addr(const struct ros2d_bounce *pool, struct ros2d_lease lease)
+{
+    return pool->base + (size_t)lease.first * pool->unit_len;
+}
 
 #endif

@@ -1,416 +1,435 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Data channels, from accept to their end. Owner: the data thread.
+/* A channel's life. Owner: its data thread.
  *
- *   AWAIT_HELLO -> AWAIT_PROOF -> [AWAIT_FENCE ->] READY -> DOOMED
- *   Every state -> DOOMED: the peer is gone or broke the protocol, the handshake timed out, the session was closed, a newer
- *   epoch took over, the daemon drains. Doomed connections are closed by the loop, never from a callback. */
+ *  state        HELLO        PROOF                        request   fence open   deadline  peer gone, session closed
+ *  AWAIT_HELLO  AWAIT_PROOF  breach                       breach    -            end       end
+ *  AWAIT_PROOF  breach       AWAIT_FENCE, READY or reject breach    -            end       end
+ *  AWAIT_FENCE  breach       breach                       breach    READY        -         end
+ *  READY        breach       breach                       served    -            -         end
+ *
+ * Only step() and ros2d_connection_end() set the state. An ended connection stays in memory until the end of the turn,
+ * since callers up the stack may still hold it. */
 #include "config.h"
 
 #include "daemon/data/connection.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/data/handshake.h"
-#include "daemon/data/thread.h"
+#include "daemon/data/request.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
-#include "lib/base/secret.h"
+#include "lib/base/random.h"
 
-#define UNPROVED_MAX 512 /* of one data thread; the oldest makes room for the next */
+#define UNPROVED_MAX \
+    256 /* above, the oldest goes: a flood of silent connections cannot keep others out for long */
 
-/* -- lists -- */
-
-/* Two lists: unproved ones from the oldest to the newest, and the others. */
-static void list_remove(struct ros2d_connection *c)
+static bool is_unproved(const struct ros2d_connection *conn)
 {
-    struct ros2d_thread *thread = c->thread;
-
-    if (c->prev)
-        c->prev->next = c->next;
-    else if (thread->unproved_oldest == c)
-        thread->unproved_oldest = c->next;
-    else
-        thread->connections = c->next;
-    if (c->next)
-        c->next->prev = c->prev;
-    else if (thread->unproved_newest == c)
-        thread->unproved_newest = c->prev;
+    return conn->state == ROS2D_AWAIT_HELLO || conn->state == ROS2D_AWAIT_PROOF;
 }
 
-static void list_append_unproved(struct ros2d_connection *c)
+/* -- the end -- */
+
+static void leave_queue(struct ros2d_connection *conn)
 {
-    struct ros2d_thread *thread = c->thread;
+    struct ros2d_queue_state *queue = conn->queue;
 
-    c->prev = thread->unproved_newest;
-    if (c->prev)
-        c->prev->next = c;
-    else
-        thread->unproved_oldest = c;
-    thread->unproved_newest = c;
-    thread->unproved_count++;
-}
-
-static void move_to_proved(struct ros2d_connection *c)
-{
-    struct ros2d_thread *thread = c->thread;
-
-    list_remove(c);
-    thread->unproved_count--;
-    c->proved = true;
-    c->prev = NULL;
-    c->next = thread->connections;
-    if (c->next)
-        c->next->prev = c;
-    thread->connections = c;
-}
-
-/* -- life -- */
-
-void ros2d_connection_doom(struct ros2d_connection *c, const char *why)
-{
-    if (c->state == ROS2D_CONNECTION_DOOMED)
+    if (!queue)
         return;
-    if (why && ros2d_thread_may_log(c->thread))
-        ros2i_log(ROS2_LOG_WARN, "data", "channel closed peer %s state %d: %s: %s", c->peer,
-                  (int)c->state, why, ros2i_error());
-    c->state = ROS2D_CONNECTION_DOOMED;
-    c->doomed_next = c->thread->doomed;
-    c->thread->doomed = c;
+    conn->queue = NULL;
+    if (queue->live == conn)
+        queue->live = NULL;
+    if (queue->fenced == conn)
+        queue->fenced = NULL;
+    ros2d_queues_settle(&conn->thread->queues, queue);
 }
 
-/* The only place that moves a connection on. next: a state, or < 0: the peer broke the protocol. */
-static void step(struct ros2d_connection *c, int next)
+static void leave_session(struct ros2d_connection *conn, bool proved)
 {
-    if (c->state == ROS2D_CONNECTION_DOOMED)
+    struct ros2d_session *session = conn->session;
+
+    if (!session)
         return;
-    if (next < 0) {
-        ros2d_connection_doom(c, "protocol");
-        return;
+    conn->session = NULL;
+    if (proved) {
+        /* Its time without a channel begins now. */
+        ros2d_sessions_touch(conn->thread->state->sessions, session);
+        atomic_fetch_sub_explicit(&session->channels, 1, memory_order_release);
+        ros2d_count(&conn->thread->counters.channels, (uint64_t)-1);
     }
-    if (next == ROS2D_CONNECTION_DOOMED) {
-        ros2d_connection_doom(c, "refused");
-        return;
-    }
-    if (next >= ROS2D_CONNECTION_AWAIT_FENCE && c->state < ROS2D_CONNECTION_AWAIT_FENCE) {
-        ros2i_timers_disarm(&c->thread->timers, &c->timer);
-        move_to_proved(c);
-    }
-    c->state = (enum ros2d_connection_state)next;
+    ros2d_session_put(session);
 }
 
-static void handshake_timed_out(struct ros2i_timer *timer)
+static void leave_requests(struct ros2d_connection *conn)
 {
-    struct ros2d_connection *c =
-        (struct ros2d_connection *)((char *)timer - offsetof(struct ros2d_connection, timer));
+    struct ros2d_list *next;
 
-    ros2i_fail(ETIMEDOUT, "no handshake within %u ms",
-               c->thread->config->data.handshake_timeout_ms);
-    ros2d_connection_doom(c, "handshake");
+    for (struct ros2d_list *at = conn->requests.next; at != &conn->requests; at = next) {
+        next = at->next;
+        ros2d_request_orphan(ROS2D_CONTAINER(at, struct ros2d_request, link));
+    }
+    assert(conn->request_count == 0);
+    ros2d_rkeys_fini(&conn->rkeys, conn->thread->ops);
 }
 
-void ros2d_connection_accept(struct ros2d_thread *thread, struct ros2_ep *ep)
+void ros2d_connection_end(struct ros2d_connection *conn, bool gracefully)
 {
-    struct ros2d_connection *c;
+    struct ros2d_thread *thread = conn->thread;
+    struct ros2_ep *ep = conn->ep;
+    bool unproved = is_unproved(conn);
 
-    if (thread->draining || thread->connection_count >= thread->config->data.max_channels) {
-        if (!thread->draining && ros2d_thread_may_log(thread))
-            ros2i_log(ROS2_LOG_WARN, "data",
-                      "channel refused: %u are open; raise data.max_channels",
-                      thread->connection_count);
-        thread->count.refused++;
-        thread->transport->ep_abort(ep);
+    if (conn->state == ROS2D_ENDED)
         return;
-    }
-    c = calloc(1, sizeof(*c));
-    if (!c) {
-        thread->transport->ep_abort(ep);
-        return;
-    }
-    c->thread = thread;
-    c->ep = ep;
-    c->state = ROS2D_CONNECTION_AWAIT_HELLO;
-    if (thread->transport->ep_peer(ep, c->peer, sizeof(c->peer)) < 0)
-        snprintf(c->peer, sizeof(c->peer), "unknown");
-    c->timer.fire = handshake_timed_out;
-    if (ros2i_timers_arm(&thread->timers, &c->timer,
-                         ros2i_now_ns() +
-                             thread->config->data.handshake_timeout_ms * ROS2I_NS_PER_MS) < 0) {
-        thread->transport->ep_abort(ep);
-        free(c);
-        return;
-    }
-    list_append_unproved(c);
-    thread->connection_count++;
-    thread->count.channels++;
-    thread->transport->ep_set_handler(ep, &ros2d_connection_handler, c);
-    if (thread->unproved_count > UNPROVED_MAX)
-        ros2d_connection_doom(thread->unproved_oldest, NULL);
-}
-
-static void release_rkeys(struct ros2d_connection *c)
-{
-    for (int i = 0; i < ROS2D_RKEYS; i++) {
-        if (c->rkey[i].rkey)
-            c->thread->transport->rkey_release(c->rkey[i].rkey);
-        c->rkey[i].rkey = NULL;
-    }
-}
-
-static void destroy(struct ros2d_connection *c)
-{
-    struct ros2d_thread *thread = c->thread;
-    struct ros2d_queue_state *queue = c->queue;
-
-    if (c->graceful)
-        thread->transport->ep_close(c->ep);
-    else
-        thread->transport->ep_abort(c->ep); /* completes every op: no piece is moving afterwards */
-    if (c->queue)
-        ros2d_requests_orphan(c);
-    assert(!c->active && !c->waiting.first);
-    release_rkeys(c);
-    ros2i_timers_disarm(&thread->timers, &c->timer);
-    list_remove(c);
-    if (!c->proved)
+    conn->state = ROS2D_ENDED;
+    conn->ep = NULL;
+    ros2i_timers_disarm(&thread->timers, &conn->timer);
+    ros2d_list_remove(&conn->link);
+    ros2d_list_append(&thread->dead, &conn->link);
+    if (unproved)
         thread->unproved_count--;
-    thread->connection_count--;
-    if (queue && queue->connection == c)
-        queue->connection = NULL;
-    if (c->superseded) {
-        queue->orphans--;
-        ros2d_connection_fence_passed(queue);
-    }
-    if (queue) {
-        atomic_fetch_sub_explicit(&c->session->channels, 1, memory_order_relaxed);
-        ros2d_sessions_touch(thread->state->sessions, c->session); /* its lifetime starts now */
-        ros2d_queue_state_settle(&thread->queues, queue);
-    }
-    if (c->session)
-        ros2d_session_put(c->session);
-    ros2i_wipe(c, sizeof(*c));
-    free(c);
+    else
+        thread->proved_count--;
+    leave_requests(conn);
+    /* The transport's ops of orphaned requests complete here, or a little later when what is queued is still sent. */
+    if (gracefully)
+        thread->ops->ep_close(ep);
+    else
+        thread->ops->ep_abort(ep);
+    leave_queue(conn);
+    leave_session(conn, !unproved);
+    ros2d_handshake_wipe(&conn->handshake);
 }
 
-int ros2d_connections_reap(struct ros2d_thread *thread)
+void ros2d_connection_breach(struct ros2d_connection *conn)
 {
-    int count = 0;
-
-    while (thread->doomed) {
-        struct ros2d_connection *c = thread->doomed;
-
-        thread->doomed = c->doomed_next;
-        destroy(c);
-        count++;
-    }
-    return count;
+    ros2d_count(&conn->thread->counters.broken, 1);
+    ros2d_thread_complain(conn->thread, conn->peer, ros2i_error());
+    ros2d_connection_end(conn, false);
 }
 
-/* A newer epoch proved itself: nothing of this channel is answered any more. What it has in the engine becomes orphans now,
- * before the fence is looked at; the endpoint itself goes with the other doomed ones. */
-void ros2d_connection_supersede(struct ros2d_connection *c)
+void ros2d_connections_free_dead(struct ros2d_thread *thread)
 {
-    struct ros2d_queue_state *queue = c->queue;
-
-    ros2i_fail(ESTALE, "a newer epoch of its queue took over");
-    ros2d_connection_doom(c, NULL);
-    c->graceful = false;
-    queue->orphans++; /* the channel itself, until it is closed */
-    c->superseded = true;
-}
-
-void ros2d_connection_fence_passed(struct ros2d_queue_state *queue)
-{
-    struct ros2d_connection *c = queue->connection;
-
-    if (queue->orphans > 0)
-        return;
-    if (c && c->state == ROS2D_CONNECTION_AWAIT_FENCE)
-        step(c, ros2d_handshake_welcome(c));
-}
-
-void ros2d_connections_close_session(struct ros2d_thread *thread, struct ros2d_session *session)
-{
-    for (struct ros2d_connection *c = thread->connections; c; c = c->next) {
-        if (c->session == session) {
-            ros2d_connection_doom(c, NULL);
-            c->graceful = false;
-        }
-    }
-    ros2d_queue_states_drop_session(&thread->queues, session);
-}
-
-void ros2d_connections_drain(struct ros2d_thread *thread, bool force)
-{
-    for (struct ros2d_connection *c = thread->unproved_oldest; c; c = c->next)
-        ros2d_connection_doom(c, NULL);
-    for (struct ros2d_connection *c = thread->connections; c; c = c->next) {
-        if (!force && c->active_count > 0)
-            continue;
-        if (c->state != ROS2D_CONNECTION_DOOMED)
-            c->graceful = !force; /* replies that are queued still go out */
-        ros2d_connection_doom(c, NULL);
+    while (!ros2d_list_empty(&thread->dead)) {
+        struct ros2d_connection *conn =
+            ROS2D_CONTAINER(thread->dead.next, struct ros2d_connection, link);
+        ros2d_list_remove(&conn->link);
+        free(conn->slot);
+        free(conn);
     }
 }
 
-/* -- messages -- */
-
-static int answer_ping(struct ros2d_connection *c, const struct ros2i_msg *ping)
+bool ros2d_connection_is_busy(const struct ros2d_connection *conn)
 {
-    struct ros2i_msg pong = {
-        .type = ROS2I_MSG_PONG, .request_id = ping->request_id, .u.opaque = ping->u.opaque};
-    uint8_t buf[ROS2I_WIRE_HEADER_LEN + 8];
-    struct iovec iov = {.iov_base = buf};
-    int rc = ros2i_wire_encode(&pong, buf, sizeof(buf));
+    for (uint32_t i = 0; conn->slot && i < conn->negotiated.credits; i++)
+        if (conn->slot[i])
+            return true;
+    return false;
+}
 
+/* -- handshake -- */
+
+static int send_bytes(struct ros2d_connection *conn, const void *bytes, size_t len)
+{
+    struct iovec iov = {(void *)(uintptr_t)bytes, len};
+
+    return conn->thread->ops->send(conn->ep, &iov, 1, NULL);
+}
+
+static enum ros2d_connection_state reject(struct ros2d_connection *conn, int err)
+{
+    uint8_t buf[ROS2D_REJECT_MAX];
+    int len = ros2d_handshake_reject(err, ros2i_error(), buf, sizeof(buf));
+
+    ros2d_count(&conn->thread->counters.rejected, 1);
+    ros2d_thread_complain(conn->thread, conn->peer, ros2i_error());
+    if (len > 0)
+        send_bytes(conn, buf, (size_t)len);
+    ros2d_connection_end(conn, true);
+    return ROS2D_ENDED;
+}
+
+static enum ros2d_connection_state breach(struct ros2d_connection *conn)
+{
+    ros2d_connection_breach(conn);
+    return ROS2D_ENDED;
+}
+
+static int find_session(struct ros2d_connection *conn, const struct ros2i_hello *hello)
+{
+    conn->session = ros2d_sessions_get(conn->thread->state->sessions, hello->session_id);
+    if (!conn->session)
+        return ros2i_random(conn->handshake.secret, sizeof(conn->handshake.secret));
+    memcpy(conn->handshake.secret, conn->session->secret, sizeof(conn->handshake.secret));
+    return 0;
+}
+
+static enum ros2d_connection_state on_hello(struct ros2d_connection *conn,
+                                            const struct ros2i_msg *msg, const void *raw,
+                                            size_t len)
+{
+    struct ros2d_thread *thread = conn->thread;
+    int rc;
+
+    if (thread->draining)
+        return reject(conn, -ros2i_fail(ESHUTDOWN, "the daemon is ending"));
+    if (thread->proved_count >= thread->state->config->data.max_channels)
+        return reject(
+            conn,
+            -ros2i_fail(EBUSY,
+                        "the daemon has all the channels that it may; try again later, or raise "
+                        "data.max_channels"));
+    rc = ros2d_handshake_challenge(&conn->handshake, thread->state->config, raw, len, &msg->u.hello,
+                                   &conn->negotiated);
+    if (rc == 0)
+        rc = find_session(conn, &msg->u.hello);
+    if (rc == 0)
+        rc = send_bytes(conn, conn->handshake.challenge, conn->handshake.challenge_len);
     if (rc < 0)
-        return rc;
-    iov.iov_len = (size_t)rc;
-    rc = c->thread->transport->send(c->ep, &iov, 1, NULL);
-    return rc == -EAGAIN ? 0 : rc; /* a peer that reads nothing needs no answer */
+        return reject(conn, -rc);
+    return ROS2D_AWAIT_PROOF;
 }
 
-static int on_ready_message(struct ros2d_connection *c, const struct ros2i_msg *msg)
+static enum ros2d_connection_state welcome(struct ros2d_connection *conn)
 {
-    if (atomic_load_explicit(&c->session->closed, memory_order_acquire))
-        return ros2i_fail(ESHUTDOWN, "the session was closed");
+    uint8_t buf[ROS2D_HANDSHAKE_MESSAGE_MAX];
+    int rc = ros2d_handshake_welcome(&conn->handshake, buf, sizeof(buf));
+
+    ros2d_handshake_wipe(&conn->handshake);
+    if (rc < 0)
+        return reject(conn, -rc);
+    conn->slot = calloc(conn->negotiated.credits, sizeof(*conn->slot));
+    if (!conn->slot)
+        return reject(conn, -ros2i_fail(ENOMEM, "the daemon is out of memory"));
+    conn->queue->fenced = NULL;
+    conn->queue->live = conn;
+    send_bytes(conn, buf, (size_t)rc); /* fails only on a dying endpoint, whose closed() follows */
+    ros2i_log(ROS2_LOG_DEBUG, "data",
+              "channel ready peer %s session %llu queue %u epoch %llu credits %u", conn->peer,
+              (unsigned long long)conn->session->serial, conn->queue->key.queue,
+              (unsigned long long)conn->epoch, conn->negotiated.credits);
+    return ROS2D_READY;
+}
+
+/* The HELLO as it was decoded before: our own copy of it. */
+static void identity_of(const struct ros2d_connection *conn, struct ros2d_queue_key *key,
+                        uint64_t *epoch_p)
+{
+    struct ros2i_msg msg;
+
+    if (ros2i_wire_decode(conn->handshake.hello, conn->handshake.hello_len, &msg) < 0)
+        assert(0);
+    key->session_serial = conn->session->serial;
+    memcpy(key->process_nonce, msg.u.hello.process_nonce, sizeof(key->process_nonce));
+    key->queue = msg.u.hello.queue;
+    *epoch_p = msg.u.hello.epoch;
+}
+
+static void become_proved(struct ros2d_connection *conn)
+{
+    struct ros2d_thread *thread = conn->thread;
+
+    ros2i_timers_disarm(&thread->timers, &conn->timer);
+    ros2d_list_remove(&conn->link);
+    ros2d_list_append(&thread->proved, &conn->link);
+    thread->unproved_count--;
+    thread->proved_count++;
+    atomic_fetch_add_explicit(&conn->session->channels, 1, memory_order_relaxed);
+    ros2d_count(&thread->counters.channels, 1);
+    conn->state = ROS2D_AWAIT_FENCE;
+}
+
+/* The fence: nothing of an older epoch is left that could take effect when this one is welcome. */
+static enum ros2d_connection_state fence(struct ros2d_connection *conn)
+{
+    struct ros2d_queue_state *queue = conn->queue;
+
+    queue->epoch = conn->epoch;
+    if (queue->live)
+        ros2d_connection_end(queue->live, false);
+    if (queue->fenced)
+        ros2d_connection_end(queue->fenced, false);
+    queue->fenced = conn;
+    ros2d_queues_settle(&conn->thread->queues, queue); /* no longer idle */
+    return queue->in_engine > 0 ? ROS2D_AWAIT_FENCE : welcome(conn);
+}
+
+static enum ros2d_connection_state on_proof(struct ros2d_connection *conn,
+                                            const struct ros2i_msg *msg)
+{
+    struct ros2d_queue_state *queue;
+    struct ros2d_queue_key key;
+    int rc = ros2d_handshake_check(&conn->handshake, msg->u.proof);
+
+    if (rc == 0 &&
+        (!conn->session || atomic_load_explicit(&conn->session->closed, memory_order_acquire)))
+        rc = ros2i_fail(EACCES, "the session is unknown or ended, or its secret was not proved");
+    if (rc < 0)
+        return reject(conn, -rc);
+    identity_of(conn, &key, &conn->epoch);
+    rc = ros2d_queues_get(&conn->thread->queues, &key, &queue);
+    if (rc < 0)
+        return reject(conn, -rc);
+    if (conn->epoch <= queue->epoch)
+        return reject(
+            conn, -ros2i_fail(ESTALE, "epoch %llu is not above %llu, the last one of this queue",
+                              (unsigned long long)conn->epoch, (unsigned long long)queue->epoch));
+    conn->queue = queue;
+    become_proved(conn);
+    return fence(conn);
+}
+
+/* -- events -- */
+
+static enum ros2d_connection_state unexpected(struct ros2d_connection *conn,
+                                              const struct ros2i_msg *msg)
+{
+    ros2i_fail(EPROTO, "a message of type %u where it has no place", msg->type);
+    return breach(conn);
+}
+
+static enum ros2d_connection_state pong(struct ros2d_connection *conn, const struct ros2i_msg *msg)
+{
+    struct ros2i_msg reply = {.type = ROS2I_MSG_PONG, .request_id = msg->request_id};
+    uint8_t buf[64];
+    int len;
+
+    reply.u.opaque = msg->u.opaque;
+    len = ros2i_wire_encode(&reply, buf, sizeof(buf));
+    if (send_bytes(conn, buf, (size_t)len) == -EAGAIN) {
+        ros2i_fail(EPROTO, "pings come faster than their pongs are taken");
+        return breach(conn);
+    }
+    return ROS2D_READY;
+}
+
+static enum ros2d_connection_state on_request(struct ros2d_connection *conn,
+                                              const struct ros2i_msg *msg)
+{
+    int rc = 0;
+
     switch (msg->type) {
     case ROS2I_MSG_READ:
     case ROS2I_MSG_WRITE:
     case ROS2I_MSG_FSYNC:
-        return ros2d_request_begin(c, msg);
+        /* The letter about it may still be on its way. */
+        if (atomic_load_explicit(&conn->session->closed, memory_order_acquire)) {
+            ros2d_connection_end(conn, true);
+            return ROS2D_ENDED;
+        }
+        if (conn->thread
+                ->draining) /* the channel ends soon, and the client sends it again elsewhere or later */
+            return ROS2D_READY;
+        rc = ros2d_request_arrived(conn, msg);
+        break;
     case ROS2I_MSG_CANCEL:
-        ros2d_request_cancel(c, msg->u.target_id);
-        return 0;
+        ros2d_request_cancel(conn, msg->u.target_id);
+        break;
     case ROS2I_MSG_PING:
-        return answer_ping(c, msg);
+        return pong(conn, msg);
     default:
-        return ros2i_fail(EPROTO, "message of type %u on a channel that is ready", msg->type);
+        return unexpected(conn, msg);
     }
+    return rc < 0 ? breach(conn) : conn->state;
 }
 
-static void on_message(void *arg, struct ros2_ep *ep, const void *raw, size_t len)
+static void step(struct ros2d_connection *conn, const struct ros2i_msg *msg, const void *raw,
+                 size_t len)
 {
-    struct ros2d_connection *c = arg;
-    struct ros2i_msg msg;
-    int rc;
+    enum ros2d_connection_state next = conn->state;
+
+    switch (conn->state) {
+    case ROS2D_AWAIT_HELLO:
+        next = msg->type == ROS2I_MSG_HELLO ? on_hello(conn, msg, raw, len) : unexpected(conn, msg);
+        break;
+    case ROS2D_AWAIT_PROOF:
+        next = msg->type == ROS2I_MSG_PROOF ? on_proof(conn, msg) : unexpected(conn, msg);
+        break;
+    case ROS2D_AWAIT_FENCE:
+        next = unexpected(conn, msg);
+        break;
+    case ROS2D_READY:
+        next = on_request(conn, msg);
+        break;
+    case ROS2D_ENDED:
+        break;
+    }
+    conn->state = next;
+}
+
+void ros2d_connection_unfence(struct ros2d_connection *conn)
+{
+    conn->state = welcome(conn);
+}
+
+static void on_message(void *arg, struct ros2_ep *ep, const void *msg, size_t len)
+{
+    struct ros2d_connection *conn = arg;
+    struct ros2i_msg decoded; /* not zeroed: 1 KiB, and decode sets what the type has */
 
     (void)ep;
-    if (c->state == ROS2D_CONNECTION_DOOMED)
+    if (conn->state == ROS2D_ENDED)
         return;
-    rc = ros2i_wire_decode(raw, len, &msg);
-    if (rc < 0) {
-        step(c, rc);
-        return;
-    }
-    switch (c->state) {
-    case ROS2D_CONNECTION_AWAIT_HELLO:
-        step(c, msg.type == ROS2I_MSG_HELLO
-                    ? ros2d_handshake_hello(c, &msg, raw, len)
-                    : ros2i_fail(EPROTO, "message of type %u before HELLO", msg.type));
-        break;
-    case ROS2D_CONNECTION_AWAIT_PROOF:
-        step(c, msg.type == ROS2I_MSG_PROOF
-                    ? ros2d_handshake_proof(c, &msg)
-                    : ros2i_fail(EPROTO, "message of type %u before PROOF", msg.type));
-        break;
-    case ROS2D_CONNECTION_READY:
-        rc = on_ready_message(c, &msg);
-        if (rc < 0)
-            step(c, rc);
-        break;
-    default:
-        step(c, ros2i_fail(EPROTO, "message of type %u before WELCOME", msg.type));
-    }
+    if (ros2i_wire_decode(msg, len, &decoded) < 0)
+        ros2d_connection_breach(conn);
+    else
+        step(conn, &decoded, msg, len);
 }
 
 static void on_closed(void *arg, struct ros2_ep *ep, int err)
 {
-    struct ros2d_connection *c = arg;
+    struct ros2d_connection *conn = arg;
 
     (void)ep;
-    c->graceful = false;
-    if (err == -EPROTO) {
-        ros2i_fail(EPROTO, "the peer broke the transport's protocol");
-        ros2d_connection_doom(c, "transport");
-    } else {
-        ros2d_connection_doom(c, NULL); /* peers come and go */
-    }
+    ros2i_log(ROS2_LOG_DEBUG, "data", "channel closed peer %s err %d", conn->peer, -err);
+    if (err == -EPROTO)
+        ros2d_thread_complain(conn->thread, conn->peer, ros2i_error());
+    ros2d_connection_end(conn, false);
 }
 
-const struct ros2_ep_handler ros2d_connection_handler = {
-    .message = on_message,
-    .closed = on_closed,
-};
+static const struct ros2_ep_handler handler = {.message = on_message, .closed = on_closed};
 
-/* -- registered regions -- */
-
-static struct ros2d_rkey_entry *rkey_entry(struct ros2d_connection *c, uint64_t region_id)
+static void on_deadline(struct ros2i_timer *timer)
 {
-    struct ros2d_rkey_entry *unused = NULL;
+    struct ros2d_connection *conn = ROS2D_CONTAINER(timer, struct ros2d_connection, timer);
 
-    for (int i = 0; i < ROS2D_RKEYS; i++) {
-        if (c->rkey[i].rkey && c->rkey[i].region_id == region_id)
-            return &c->rkey[i];
-        if (c->rkey[i].users == 0)
-            unused = &c->rkey[i];
-    }
-    return unused;
+    ros2i_fail(ETIMEDOUT, "no handshake within %u ms",
+               conn->thread->state->config->data.handshake_timeout_ms);
+    ros2d_thread_complain(conn->thread, conn->peer, ros2i_error());
+    ros2d_connection_end(conn, false);
 }
 
-static int check_region(const struct ros2d_connection *c, const struct ros2d_region *region,
-                        const struct ros2i_segment *segment, uint32_t right)
+/* -- the start -- */
+
+void ros2d_connection_accept(struct ros2d_thread *thread, struct ros2_ep *ep)
 {
-    if (memcmp(region->process_nonce, c->nonce, sizeof(c->nonce)) != 0 ||
-        region->queue != c->queue_number ||
-        strcmp(region->transport, c->thread->transport->name) != 0)
-        return ros2i_fail(EACCES, "the region belongs to another channel");
-    if (!(region->rights & right))
-        return ros2i_fail(EACCES, "the region's rights do not allow it");
-    if (segment->offset > region->len || segment->len > region->len - segment->offset)
-        return ros2i_fail(ERANGE, "the segment is not inside its region");
-    return 0;
-}
+    uint64_t timeout_ns = thread->state->config->data.handshake_timeout_ms * ROS2I_NS_PER_MS;
+    struct ros2d_connection *conn = calloc(1, sizeof(*conn));
 
-/* Takes the table's mutex for each use: registered regions are few and large, and only this keeps Unregister's promise that
- * nothing is in flight when it returns. */
-int ros2d_connection_region(struct ros2d_connection *c, const struct ros2i_segment *segment,
-                            uint32_t right, struct ros2_rkey **rkey_p)
-{
-    struct ros2d_regions *regions = c->thread->state->regions;
-    struct ros2d_region region;
-    struct ros2d_rkey_entry *entry;
-    int rc = ros2d_regions_acquire(regions, c->session, segment->id, &region);
-
-    if (rc < 0)
-        return rc;
-    rc = check_region(c, &region, segment, right);
-    if (rc < 0)
-        goto release;
-    entry = rkey_entry(c, segment->id);
-    if (!entry) {
-        rc = ros2i_fail(ENOBUFS, "more than %d regions in use on one channel", ROS2D_RKEYS);
-        goto release;
+    if (!conn) {
+        thread->ops->ep_abort(ep);
+        return;
     }
-    if (!entry->rkey || entry->region_id != segment->id) {
-        struct ros2_rkey *rkey;
-
-        rc = c->thread->transport->rkey_import(c->ep, region.key, region.key_len, &rkey);
-        if (rc < 0)
-            goto release;
-        if (entry->rkey)
-            c->thread->transport->rkey_release(entry->rkey);
-        entry->rkey = rkey;
-        entry->region_id = segment->id;
+    conn->thread = thread;
+    conn->ep = ep;
+    conn->state = ROS2D_AWAIT_HELLO;
+    conn->timer.fire = on_deadline;
+    ros2d_list_init(&conn->requests);
+    if (thread->ops->ep_peer(ep, conn->peer, sizeof(conn->peer)) < 0)
+        strcpy(conn->peer, "?");
+    thread->ops->ep_set_handler(ep, &handler, conn);
+    if (ros2i_timers_arm(&thread->timers, &conn->timer, ros2i_now_ns() + timeout_ns) < 0) {
+        thread->ops->ep_abort(ep);
+        free(conn);
+        return;
     }
-    entry->users++;
-    *rkey_p = entry->rkey;
-    return 0;
-release:
-    ros2d_regions_release(regions, segment->id);
-    return rc;
+    if (thread->unproved_count >= UNPROVED_MAX)
+        ros2d_connection_end(ROS2D_CONTAINER(thread->unproved.next, struct ros2d_connection, link),
+                             false);
+    ros2d_list_append(&thread->unproved, &conn->link);
+    thread->unproved_count++;
+    ros2d_count(&thread->counters.accepted, 1);
 }

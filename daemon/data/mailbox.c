@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A list under a mutex and an eventfd. Mail is rare (a session closed, a stop); per I/O the owner reads one flag. */
+/* A list under a mutex that nobody holds for longer than a few instructions; the eventfd wakes a sleeping owner. */
 #include "config.h"
 
 #include "daemon/data/mailbox.h"
 
 #include <errno.h>
-#include <stdint.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -14,56 +13,72 @@
 
 int ros2d_mailbox_init(struct ros2d_mailbox *box)
 {
-    memset(box, 0, sizeof(*box));
-    box->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (box->event_fd < 0)
+    box->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (box->fd < 0)
         return ros2i_fail(errno, "data thread: eventfd: %s", ros2i_strerror(errno));
     pthread_mutex_init(&box->mutex, NULL);
+    box->first = NULL;
+    box->last_p = &box->first;
+    atomic_init(&box->full, false);
     return 0;
 }
 
 void ros2d_mailbox_fini(struct ros2d_mailbox *box)
 {
-    close(box->event_fd);
+    struct ros2d_letter *next;
+
+    for (struct ros2d_letter *letter = box->first; letter; letter = next) {
+        next = letter->next;
+        ros2d_letter_free(letter);
+    }
     pthread_mutex_destroy(&box->mutex);
+    close(box->fd);
 }
 
-void ros2d_mailbox_post(struct ros2d_mailbox *box, struct ros2d_mail *mail)
+int ros2d_mailbox_post(struct ros2d_mailbox *box, enum ros2d_letter_kind kind,
+                       struct ros2d_session *session, uint64_t deadline_ns)
 {
     const uint64_t one = 1;
+    struct ros2d_letter *letter = malloc(sizeof(*letter));
 
-    mail->next = NULL;
+    if (!letter)
+        return ros2i_fail(ENOMEM, "data thread: out of memory for a message");
+    if (session)
+        atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
+    *letter = (struct ros2d_letter){.kind = kind, .session = session, .deadline_ns = deadline_ns};
     pthread_mutex_lock(&box->mutex);
-    if (box->last)
-        box->last->next = mail;
-    else
-        box->first = mail;
-    box->last = mail;
-    atomic_store_explicit(&box->pending, true, memory_order_release);
+    *box->last_p = letter;
+    box->last_p = &letter->next;
+    atomic_store_explicit(&box->full, true, memory_order_release);
     pthread_mutex_unlock(&box->mutex);
-    while (write(box->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-        ; /* EAGAIN: the counter is full, so the owner will wake all the same */
+    while (write(box->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ; /* EAGAIN: it is readable already */
+    return 0;
 }
 
-int ros2d_mailbox_run(struct ros2d_mailbox *box, struct ros2d_thread *thread)
+struct ros2d_letter *ros2d_mailbox_take(struct ros2d_mailbox *box)
 {
-    struct ros2d_mail *mail, *next;
+    struct ros2d_letter *first;
     uint64_t count;
-    int handled = 0;
 
-    if (!atomic_load_explicit(&box->pending, memory_order_acquire))
-        return 0;
-    /* Drained before the list is taken: a post in between leaves the descriptor readable. */
-    while (read(box->event_fd, &count, sizeof(count)) < 0 && errno == EINTR)
-        ;
+    /* Each turn of the loop looks here: the lock and the system call are for when there is something. */
+    if (!atomic_load_explicit(&box->full, memory_order_acquire))
+        return NULL;
     pthread_mutex_lock(&box->mutex);
-    mail = box->first;
-    box->first = box->last = NULL;
-    atomic_store_explicit(&box->pending, false, memory_order_relaxed);
+    first = box->first;
+    box->first = NULL;
+    box->last_p = &box->first;
+    atomic_store_explicit(&box->full, false, memory_order_relaxed);
     pthread_mutex_unlock(&box->mutex);
-    for (; mail; mail = next, handled++) {
-        next = mail->next;
-        mail->handle(thread, mail);
-    }
-    return handled;
+    /* A letter posted between the two is found by the next turn: the flag is set again, whatever the eventfd says. */
+    while (read(box->fd, &count, sizeof(count)) < 0 && errno == EINTR)
+        ;
+    return first;
+}
+
+void ros2d_letter_free(struct ros2d_letter *letter)
+{
+    if (letter->session)
+        ros2d_session_put(letter->session);
+    free(letter);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of queue states: chains by session serial, nonce and queue. Owner: the data thread. A state lives until its
- * session is closed and neither a connection nor the engine refers to it. */
+/* Always holds: a state is in the idle list exactly while it has no channel and nothing in the engine. */
 #include "config.h"
 
 #include "daemon/data/queue_state.h"
@@ -12,147 +11,129 @@
 
 #include "lib/base/error.h"
 
-void ros2d_queue_states_init(struct ros2d_queue_states *states, struct ros2d_thread *thread,
-                             uint32_t credits, uint32_t max)
+#define CHAINS 1024u /* power of two */
+
+int ros2d_queues_init(struct ros2d_queues *queues, uint32_t max, uint32_t credits)
 {
-    memset(states, 0, sizeof(*states));
-    states->thread = thread;
-    states->credits = credits;
-    states->max = max;
+    queues->chain = calloc(CHAINS, sizeof(*queues->chain));
+    if (!queues->chain)
+        return ros2i_fail(ENOMEM, "queues: out of memory");
+    queues->count = 0;
+    queues->max = max;
+    queues->credits = credits;
+    ros2d_list_init(&queues->idle);
+    return 0;
 }
 
-static void destroy(struct ros2d_queue_states *states, struct ros2d_queue_state *state)
+void ros2d_queues_fini(struct ros2d_queues *queues)
 {
-    ros2d_session_put(state->session);
-    free(state);
-    states->count--;
-}
-
-void ros2d_queue_states_fini(struct ros2d_queue_states *states)
-{
-    for (unsigned i = 0; i < ROS2D_QUEUE_CHAINS; i++) {
-        while (states->chain[i]) {
-            struct ros2d_queue_state *state = states->chain[i];
-
-            states->chain[i] = state->next;
-            destroy(states, state);
+    if (!queues->chain)
+        return;
+    for (unsigned i = 0; i < CHAINS; i++) {
+        struct ros2d_queue_state *next;
+        for (struct ros2d_queue_state *state = queues->chain[i]; state; state = next) {
+            next = state->next;
+            assert(!state->live && !state->fenced && state->in_engine == 0);
+            free(state);
         }
     }
+    free(queues->chain);
+    queues->chain = NULL;
 }
 
-/* The nonce is random, but chosen by the client; chains are bounded by the limit on states. */
-static unsigned chain_of(uint64_t serial, const uint8_t nonce[ROS2I_NONCE_LEN], uint32_t queue)
+static bool same_key(const struct ros2d_queue_key *a, const struct ros2d_queue_key *b)
 {
-    uint64_t n;
-
-    memcpy(&n, nonce, sizeof(n));
-    n = (n ^ serial * 0x9e3779b97f4a7c15u ^ queue) * 0xff51afd7ed558ccdu;
-    return (unsigned)(n >> 32) % ROS2D_QUEUE_CHAINS;
+    return a->session_serial == b->session_serial && a->queue == b->queue &&
+           memcmp(a->process_nonce, b->process_nonce, sizeof(a->process_nonce)) == 0;
 }
 
-int ros2d_queue_states_get(struct ros2d_queue_states *states, struct ros2d_session *session,
-                           const uint8_t nonce[ROS2I_NONCE_LEN], uint32_t queue,
-                           struct ros2d_queue_state **state_p)
+/* The nonce is the client's choice: one that makes all its queues collide slows its own handshakes only by a little, since
+ * the table is bounded. */
+static struct ros2d_queue_state **chain_of(struct ros2d_queues *queues,
+                                           const struct ros2d_queue_key *key)
 {
-    struct ros2d_queue_state **chain = &states->chain[chain_of(session->serial, nonce, queue)];
-    struct ros2d_queue_state *state;
+    uint64_t word, mix = key->session_serial * 0x9e3779b97f4a7c15ull + key->queue;
+
+    memcpy(&word, key->process_nonce, sizeof(word));
+    mix = (mix ^ word) * 0x9e3779b97f4a7c15ull;
+    return &queues->chain[mix >> 32 & (CHAINS - 1)];
+}
+
+static void forget(struct ros2d_queues *queues, struct ros2d_queue_state *state)
+{
+    struct ros2d_queue_state **at = chain_of(queues, &state->key);
+
+    while (*at != state)
+        at = &(*at)->next;
+    *at = state->next;
+    ros2d_list_remove(&state->idle_link);
+    queues->count--;
+    free(state);
+}
+
+int ros2d_queues_get(struct ros2d_queues *queues, const struct ros2d_queue_key *key,
+                     struct ros2d_queue_state **state_p)
+{
+    struct ros2d_queue_state **chain = chain_of(queues, key), *state;
 
     for (state = *chain; state; state = state->next) {
-        if (state->session == session && state->queue == queue &&
-            memcmp(state->nonce, nonce, ROS2I_NONCE_LEN) == 0) {
-            *state_p = state;
-            return 0;
-        }
+        if (!same_key(&state->key, key))
+            continue;
+        *state_p = state;
+        return 0;
     }
-    if (states->count == states->max)
-        return ros2i_fail(EDQUOT,
-                          "the daemon keeps at most %u queues on a data thread; close sessions",
-                          states->max);
-    state = calloc(1, sizeof(*state) + states->credits * sizeof(state->slot[0]));
+    if (queues->count >= queues->max) {
+        if (ros2d_list_empty(&queues->idle))
+            return ros2i_fail(
+                EBUSY, "%u queues are open, all that a data thread takes; raise data.max_channels",
+                queues->max);
+        forget(queues, ROS2D_CONTAINER(queues->idle.next, struct ros2d_queue_state, idle_link));
+    }
+    state = calloc(1, sizeof(*state) + queues->credits * sizeof(state->slot[0]));
     if (!state)
-        return ros2i_fail(ENOMEM, "no memory for a queue's state");
-    atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
-    state->thread = states->thread;
-    state->session = session;
-    memcpy(state->nonce, nonce, ROS2I_NONCE_LEN);
-    state->queue = queue;
-    state->credits = states->credits;
+        return ros2i_fail(ENOMEM, "queue: out of memory");
+    state->key = *key;
+    ros2d_list_init(&state->idle_link);
     state->next = *chain;
     *chain = state;
-    states->count++;
+    queues->count++;
     *state_p = state;
     return 0;
 }
 
-static bool unused(const struct ros2d_queue_state *state)
+void ros2d_queues_settle(struct ros2d_queues *queues, struct ros2d_queue_state *state)
 {
-    return !state->connection && state->orphans == 0;
+    bool used = state->live || state->fenced || state->in_engine > 0;
+
+    ros2d_list_remove(&state->idle_link);
+    if (used)
+        return;
+    if (state->dropped)
+        forget(queues, state);
+    else
+        ros2d_list_append(&queues->idle, &state->idle_link);
 }
 
-void ros2d_queue_states_drop_session(struct ros2d_queue_states *states,
-                                     struct ros2d_session *session)
+void ros2d_queues_drop_session(struct ros2d_queues *queues, uint64_t session_serial)
 {
-    for (unsigned i = 0; i < ROS2D_QUEUE_CHAINS; i++) {
-        struct ros2d_queue_state **link = &states->chain[i];
-
-        while (*link) {
-            struct ros2d_queue_state *state = *link;
-
-            if (state->session != session || !unused(state)) {
-                link = &state->next;
+    for (unsigned i = 0; i < CHAINS; i++) {
+        struct ros2d_queue_state *next;
+        for (struct ros2d_queue_state *state = queues->chain[i]; state; state = next) {
+            next = state->next;
+            if (state->key.session_serial != session_serial)
                 continue;
-            }
-            *link = state->next;
-            destroy(states, state);
+            state->dropped = true;
+            ros2d_queues_settle(queues, state);
         }
     }
 }
 
-void ros2d_queue_state_settle(struct ros2d_queue_states *states, struct ros2d_queue_state *state)
+enum ros2d_admission ros2d_slot_admit(struct ros2d_slot_memory *slot, uint64_t id, bool replay)
 {
-    struct ros2d_queue_state **link;
-
-    if (!unused(state) || !atomic_load_explicit(&state->session->closed, memory_order_acquire))
-        return;
-    link = &states->chain[chain_of(state->session->serial, state->nonce, state->queue)];
-    while (*link != state)
-        link = &(*link)->next;
-    *link = state->next;
-    destroy(states, state);
-}
-
-enum ros2d_admission ros2d_queue_state_admit(struct ros2d_queue_state *state, uint64_t id,
-                                             bool replay)
-{
-    uint16_t number = ros2i_request_slot(id);
-    struct ros2d_queue_slot *slot;
-
-    if (number >= state->credits) {
-        ros2i_fail(EPROTO, "request names slot %u of %u", number, state->credits);
-        return ROS2D_ADMIT_REFUSE;
-    }
-    slot = &state->slot[number];
-    if (id < slot->last_id || (id == slot->last_id && !replay)) {
-        ros2i_fail(EPROTO, "slot %u: request %llu after %llu", number,
-                   (unsigned long long)(id >> 16), (unsigned long long)(slot->last_id >> 16));
-        return ROS2D_ADMIT_REFUSE;
-    }
-    if (id == slot->last_id && slot->has_result)
-        return ROS2D_ADMIT_CACHED;
-    slot->last_id = id;
-    slot->has_result = false;
-    return ROS2D_ADMIT_NEW;
-}
-
-void ros2d_queue_state_record(struct ros2d_queue_state *state, uint64_t id, uint32_t status,
-                              uint32_t bytes, uint64_t offset)
-{
-    struct ros2d_queue_slot *slot = &state->slot[ros2i_request_slot(id)];
-
-    if (slot->last_id != id)
-        return; /* an orphan whose slot has moved on */
-    slot->has_result = true;
-    slot->status = status;
-    slot->bytes = bytes;
-    slot->offset = offset;
+    if (id >> 16 == 0 || id < slot->last_id || (id == slot->last_id && !replay))
+        return ROS2D_ADMIT_BREACH;
+    if (id == slot->last_id)
+        return slot->kept ? ROS2D_ADMIT_KEPT : ROS2D_ADMIT_UNKNOWN;
+    *slot = (struct ros2d_slot_memory){.last_id = id};
+    return ROS2D_ADMIT_EXECUTE;
 }

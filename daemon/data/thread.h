@@ -1,74 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A data thread: one loop over its transport domain, its engine context, its timers and its mailbox. It never blocks but
- * in its one sleep. Owner of everything here: the thread, from its start to its join. */
+/* A data thread: one transport domain with its listener, one engine context, and all that hangs on them. Everything below
+ * is its own; others reach it through the mailbox only. */
 #ifndef ROS2D_THREAD_H
 #define ROS2D_THREAD_H
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdbool.h>
 
 #include "daemon/data/bounce.h"
-#include "daemon/data/connection.h"
+#include "daemon/data/counters.h"
+#include "daemon/data/list.h"
 #include "daemon/data/mailbox.h"
 #include "daemon/data/queue_state.h"
-#include "daemon/data/request.h"
 #include "daemon/state.h"
 #include "lib/base/timers.h"
 
-struct ros2d_thread {
-    /* Fixed after start. */
-    struct ros2d_state *state;
-    const struct ros2d_config *config;
-    unsigned index;
-    pthread_t id;
-    char address[128];
-    sem_t opened; /* posted once open_error is set */
-    int open_error;
-    char open_text[256];
-    const struct ros2_transport_ops *transport;
-    const struct ros2_engine_ops *engine;
+#define ROS2D_LISTEN_ADDRESS_MAX 80
 
+struct ros2d_request;
+
+struct ros2d_thread {
+    /* Fixed before the thread starts. */
+    const struct ros2d_state *state;
+    const struct ros2_transport_ops *ops;
+    const struct ros2_engine_ops *engine_ops;
+    unsigned index;
+    char listen[ROS2D_LISTEN_ADDRESS_MAX];
+    struct ros2d_mailbox mailbox; /* any thread posts */
+    pthread_t id;
+    /* The result of its start, read by the starter after it waited for `started`. */
+    sem_t started;
+    int start_rc;
+    char start_error[512];
+    char address[ROS2D_LISTEN_ADDRESS_MAX]; /* as bound */
+
+    /* The thread's own. */
     struct ros2_domain *domain;
     struct ros2_listener *listener; /* NULL once draining */
-    struct ros2_io_context *io;
-    struct ros2d_bounce bounce;
+    struct ros2_io_context *context;
+    struct ros2d_bounce chunks; /* data.chunk each: large reads and writes */
+    struct ros2d_bounce small;  /* inline payloads, with room for the reply's header in front */
     struct ros2i_timers timers;
-    struct ros2d_mailbox mailbox;
-    struct ros2d_queue_states queues;
-    struct ros2d_connection *connections, *unproved_oldest, *unproved_newest;
-    uint32_t connection_count, unproved_count;
-    struct ros2d_connection *doomed;
-    struct ros2d_request *pool;
-    void *slabs; /* memory of requests, chained */
-    struct ros2d_request *orphans;
-    struct ros2d_request_list waiting; /* for room */
-    bool room;                         /* something that requests wait for was released */
-    uint64_t now_ns;                   /* as of this turn of the loop */
+    struct ros2d_queues queues;
+    struct ros2d_list unproved, proved; /* connections, oldest first */
+    uint32_t unproved_count, proved_count;
+    struct ros2d_list dead; /* connections that end; their memory goes at the end of the turn */
+    struct ros2d_list
+        ready; /* requests to be stepped: memory was granted, or engine or transport had no room */
+    struct ros2d_request *free_requests;
+    struct ros2d_list slabs;
+    uint64_t in_engine;
+    uint64_t now_ns; /* of this turn */
     bool draining;
     uint64_t drain_deadline_ns;
-    uint32_t log_budget; /* lines about misbehaving peers left in this second */
-    uint64_t log_second;
-
-    struct {
-        uint64_t requests, read_bytes, written_bytes, errors, channels, refused;
-    } count;
+    uint64_t log_window_ns; /* complaints about peers are rationed */
+    unsigned logged;
+    struct ros2d_counters counters; /* written by the thread, read by any */
 };
 
-/* Starts a thread that listens on address ("HOST:PORT"); returns when it does. -errno with a text when it cannot. */
-int ros2d_thread_start(struct ros2d_state *state, unsigned index, const char *address,
-                       struct ros2d_thread **thread_p);
-/* As bound. */
-const char *ros2d_thread_address(const struct ros2d_thread *thread);
-/* Posts a drain; join with ros2d_thread_join. */
-void ros2d_thread_stop(struct ros2d_thread *thread, uint64_t deadline_ns);
-void ros2d_thread_join(struct ros2d_thread *thread);
-/* After join. */
-void ros2d_thread_destroy(struct ros2d_thread *thread);
-/* Any thread: closes the session's channels; takes a reference for as long as the mail is under way. */
-void ros2d_thread_session_closed(struct ros2d_thread *thread, struct ros2d_session *session);
-
-/* True while lines about bad peers are under this second's budget. */
-bool ros2d_thread_may_log(struct ros2d_thread *thread);
+/* The thread function; arg: struct ros2d_thread. */
+void *ros2d_thread_run(void *arg);
+/* One line about a peer's fault, at most ten a second. */
+void ros2d_thread_complain(struct ros2d_thread *thread, const char *peer, const char *text);
 
 #endif

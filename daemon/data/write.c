@@ -1,289 +1,223 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The write pipeline and fsync. Owner: the data thread.
- *
- * Each block is checked against its CRC before it reaches the engine. A write of several chunks ends with the first error:
- * chunks are started in order and none after an error, so all before error_at have been written. Appends go to the engine
- * as one operation, so that they never tear; their data is gathered first. */
+/* WRITE: client to memory (get, or copied out of the message), checksum, memory to engine. No block reaches the engine before
+ * its checksum was compared. The reply goes when all chunks are written, or when the first error has stopped the rest and
+ * nothing is under way any more: after it the daemon never touches the client's memory. FSYNC is a write without data. */
 #include "config.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "daemon/data/connection.h"
+#include "daemon/data/request.h"
 #include "daemon/data/thread.h"
-#include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/protocol/checksum.h"
 
-static struct ros2d_piece *piece_of_io(struct ros2_io *io)
+/* -- from the client -- */
+
+static int get_chunk(struct ros2d_request *req, struct ros2d_part *part)
 {
-    return (struct ros2d_piece *)((char *)io - offsetof(struct ros2d_piece, io));
+    struct ros2_remote remote[ROS2I_WIRE_SEGMENTS_MAX];
+    struct iovec iov = {part->buf, part->len};
+    int count = ros2d_segments_slice(&req->segments, (uint64_t)part->chunk * req->chunk_len,
+                                     part->len, remote);
+
+    ros2d_part_prepare(part);
+    return req->thread->ops->get(req->conn->ep, &iov, 1, remote, count, &part->op);
 }
 
-static struct ros2d_piece *piece_of_op(struct ros2_op *op)
+static int begin_gets(struct ros2d_request *req)
 {
-    return (struct ros2d_piece *)((char *)op - offsetof(struct ros2d_piece, op));
+    while (req->status == 0 && req->begun < req->chunks) {
+        struct ros2d_part *part = ros2d_part_begin(req);
+        if (!part)
+            return 0;
+        int rc = get_chunk(req, part);
+        if (rc < 0) {
+            ros2d_part_unbegin(part);
+            if (rc != -EAGAIN)
+                return rc;
+            ros2d_request_stall(req);
+            return 0;
+        }
+        ros2d_part_on_wire(part);
+    }
+    return 0;
 }
 
-/* data: the range's bytes [at, at + len); at is a multiple of the chunk, which is the checksum block. */
-static bool checksums_match(const struct ros2d_request *r, uint32_t at, const uint8_t *data,
-                            uint32_t len)
+/* Each block of what the part holds: an append's part holds several. */
+static bool is_intact(const struct ros2d_request *req, const struct ros2d_part *part)
 {
-    uint32_t chunk = r->thread->config->data.chunk;
+    uint32_t block_len = req->conn->negotiated.checksum_block;
+    uint32_t block = (uint32_t)((uint64_t)part->chunk * req->chunk_len / block_len);
 
-    if (!(r->flags & ROS2I_MSG_CHECKSUM))
-        return true;
-    for (uint32_t done = 0; done < len || len == 0; done += chunk) {
-        uint32_t n = len - done < chunk ? len - done : chunk;
-
-        if (ros2i_crc32c(0, data + done, n) != r->crcs[(at + done) / chunk])
+    for (uint32_t at = 0; at < part->len; at += block_len, block++) {
+        uint32_t left = part->len - at;
+        if (ros2i_crc32c(0, part->buf + at, left < block_len ? left : block_len) !=
+            req->crc_in[block])
             return false;
-        if (len == 0)
-            break;
     }
     return true;
 }
 
-static void write_ended(struct ros2d_piece *piece)
+static void wire_done(struct ros2d_part *part, int status)
 {
-    struct ros2d_request *r = piece->request;
+    struct ros2d_request *req = part->req;
 
-    r->engine_ns = ros2i_now_ns() - r->engine_start_ns;
-    if (piece->io.result < 0)
-        ros2d_request_failed(r, piece->at, (int)piece->io.result);
-    else if ((uint64_t)piece->io.result != piece->len)
-        ros2d_request_failed(r, piece->at,
-                             -EIO); /* the engine broke its promise: whole or an error */
+    part->state = ROS2D_PART_LANDED;
+    if (status == -EACCES || status == -ERANGE)
+        ros2d_request_fail(req, (uint32_t)-status);
+    else if (status < 0)
+        ros2d_request_fail(req, ECONNRESET); /* nobody reads it: closed() follows */
+}
+
+/* -- to the engine -- */
+
+static void account(struct ros2d_part *part)
+{
+    struct ros2d_request *req = part->req;
+
+    if (part->result < 0)
+        ros2d_request_fail(req, (uint32_t)-part->result);
+    else if (part->result != part->len)
+        ros2d_request_fail(req, EIO); /* an engine's write is whole or fails */
     else
-        r->written += piece->len;
-    r->thread->count.written_bytes += piece->io.result > 0 ? (uint64_t)piece->io.result : 0;
-    if (r->append)
-        r->write_offset = piece->io.offset;
-    ros2d_piece_release(piece);
+        req->written |= 1ull << part->chunk;
+    if (req->append)
+        req->result_offset = part->io.offset;
+    ros2d_part_release(part);
 }
 
-static void on_written(struct ros2_io *io)
+/* 1: it went, 0: it has to wait. */
+static int write_chunk(struct ros2d_request *req, struct ros2d_part *part)
 {
-    struct ros2d_piece *piece = piece_of_io(io);
-    struct ros2d_request *r = piece->request;
+    struct ros2d_thread *thread = req->thread;
+    uint64_t offset = req->append ? 0 : req->offset + (uint64_t)part->chunk * req->chunk_len;
 
-    r->thread->room = true; /* in the engine */
-    write_ended(piece);
-    ros2d_request_advance(r);
-}
-
-/* The piece's data is complete and checked. 0, or -EAGAIN: no room in the engine. */
-static int start_write(struct ros2d_piece *piece)
-{
-    struct ros2d_request *r = piece->request;
-    struct ros2d_thread *thread = r->thread;
-    int rc;
-
-    piece->io.done = on_written;
-    ros2d_request_engine_started(r);
-    rc = thread->engine->write(thread->io, r->handle->node, piece->buffer, piece->len,
-                               r->offset + piece->at, r->append ? ROS2_IO_APPEND : 0, &piece->io);
-    if (rc == -EAGAIN)
-        return rc;
-    piece->state = ROS2D_PIECE_ENGINE;
+    if ((req->flags & ROS2I_MSG_CHECKSUM) && !part->counted && !is_intact(req, part)) {
+        ros2d_request_fail(req, EBADMSG);
+        ros2d_part_release(part);
+        return 1;
+    }
+    part->counted = true; /* not again after a wait */
+    ros2d_part_prepare(part);
+    int rc = ros2d_part_in_engine(
+        part, thread->engine_ops->write(thread->context, req->handle->node, part->buf, part->len,
+                                        offset, req->append ? ROS2_IO_APPEND : 0, &part->io));
+    if (rc == -EAGAIN) {
+        ros2d_request_stall(req);
+        return 0;
+    }
     if (rc == 1)
-        write_ended(piece);
-    return 0;
+        account(part);
+    return 1;
 }
 
-/* -- getting the data -- */
-
-static void on_got(struct ros2_op *op, int status)
+static bool write_landed(struct ros2d_request *req)
 {
-    struct ros2d_piece *piece = piece_of_op(op);
-    struct ros2d_request *r = piece->request;
+    bool went = false;
 
-    ros2d_window_sub(r, piece->len);
-    if (status < 0)
-        ros2d_request_failed(r, piece->at, status);
-    else if (!checksums_match(r, piece->at, piece->buffer, piece->len))
-        ros2d_request_failed(r, piece->at, -EBADMSG);
-    if (r->error != 0 && piece->at >= r->error_at)
-        ros2d_piece_release(piece);
-    else
-        piece->state = ROS2D_PIECE_READ;
-    ros2d_request_advance(r);
+    for (unsigned i = 0; i < ROS2D_PARTS && req->status == 0; i++)
+        if (req->part[i].state == ROS2D_PART_LANDED)
+            went |= write_chunk(req, &req->part[i]) == 1;
+    return went;
 }
 
-/* 0, or -EAGAIN: no room in the transport. */
-static int start_get(struct ros2d_request *r, struct ros2d_piece *piece, uint8_t *buffer,
-                     uint32_t len)
+static bool is_all_written(const struct ros2d_request *req)
 {
-    struct ros2_remote remote[ROS2I_WIRE_SEGMENTS_MAX];
-    const struct iovec dst = {.iov_base = buffer, .iov_len = len};
-    int count = ros2d_request_remotes(r, r->issued, len, remote);
-    int rc;
-
-    piece->at = r->issued;
-    piece->len = len;
-    piece->op.done = on_got;
-    rc = r->thread->transport->get(r->connection->ep, &dst, 1, remote, count, &piece->op);
-    if (rc < 0) {
-        if (rc != -EAGAIN)
-            ros2d_connection_doom(r->connection, "get");
-        return -EAGAIN;
-    }
-    r->started = true;
-    piece->buffer = buffer;
-    piece->state = ROS2D_PIECE_MOVING;
-    ros2d_window_add(r, len);
-    r->issued += len;
-    return 0;
+    return req->written == (req->chunks == 64 ? UINT64_MAX : (1ull << req->chunks) - 1);
 }
 
-static enum ros2d_progress issue_gets(struct ros2d_request *r)
+/* What was written without a gap from the start. */
+static void conclude(struct ros2d_request *req)
 {
-    struct ros2d_thread *thread = r->thread;
-    uint32_t chunk = thread->config->data.chunk;
-    struct ros2d_piece *piece;
+    uint64_t whole = is_all_written(req)
+                         ? req->length
+                         : (uint64_t)__builtin_ctzll(~req->written) * req->chunk_len;
 
-    while (r->issued < r->length && r->error == 0 && !r->cancelled &&
-           (piece = ros2d_request_free_piece(r))) {
-        uint32_t len = r->length - r->issued < chunk ? r->length - r->issued : chunk;
-        uint8_t *buffer;
-
-        if (!ros2d_window_open(r))
-            return ROS2D_WAIT_WINDOW;
-        buffer = ros2d_bounce_lease(&thread->bounce.chunk);
-        if (!buffer)
-            return ROS2D_WAIT_ROOM;
-        if (start_get(r, piece, buffer, len) < 0) {
-            ros2d_bounce_release(&thread->bounce.chunk, buffer);
-            return ROS2D_WAIT_ROOM;
-        }
-    }
-    return ROS2D_WAIT_PIECES;
+    req->bytes = (uint32_t)whole;
+    if (req->status)
+        req->result_offset = 0;
+    ros2d_request_keep(req);
 }
 
-/* The whole range as one piece: from the message, or gathered into memory of its own. That memory is allocated for each large
- * append: they are rare, and nothing smaller than max_io per connection could be kept for them. */
-static enum ros2d_progress issue_whole(struct ros2d_request *r)
+static int pump(struct ros2d_request *req)
 {
-    struct ros2d_piece *piece = &r->piece[0];
-
-    if (r->issued == r->length && r->started)
-        return ROS2D_WAIT_PIECES;
-    if (r->inlined) {
-        if (!checksums_match(r, 0, r->small, r->length)) {
-            ros2d_request_failed(r, 0, -EBADMSG);
-            return ROS2D_WAIT_PIECES;
-        }
-        piece->at = 0;
-        piece->len = r->issued = r->length;
-        piece->buffer = r->small;
-        piece->state = ROS2D_PIECE_READ;
-        r->started = true;
-        return ROS2D_WAIT_PIECES;
-    }
-    if (!ros2d_window_open(r))
-        return ROS2D_WAIT_WINDOW;
-    if (!r->gather)
-        r->gather = malloc(r->length);
-    if (!r->gather) {
-        ros2d_request_failed(r, 0, -ENOMEM);
-        return ROS2D_WAIT_PIECES;
-    }
-    return start_get(r, piece, r->gather, r->length) < 0 ? ROS2D_WAIT_ROOM : ROS2D_WAIT_PIECES;
-}
-
-/* Hands what has arrived to the engine. -EAGAIN: no room there. */
-static int write_what_has_arrived(struct ros2d_request *r)
-{
-    for (int i = 0; i < ROS2D_PIECES; i++) {
-        struct ros2d_piece *piece = &r->piece[i];
-
-        if (piece->state != ROS2D_PIECE_READ)
-            continue;
-        if (r->cancelled || (r->error != 0 && piece->at >= r->error_at)) {
-            ros2d_request_failed(r, piece->at, -ECANCELED);
-            ros2d_piece_release(piece);
-        } else if (start_write(piece) < 0) {
-            return -EAGAIN;
-        }
+    ros2d_request_heed_cancel(req);
+    do {
+        int rc = begin_gets(req);
+        if (rc < 0)
+            return rc;
+    } while (write_landed(req) && req->status == 0 && req->begun < req->chunks);
+    if (req->status)
+        ros2d_parts_release_landed(req);
+    if (req->busy == 0 && (req->status || is_all_written(req))) {
+        conclude(req);
+        req->state = ROS2D_REQUEST_REPLYING;
     }
     return 0;
 }
 
-static enum ros2d_progress run_without_connection(struct ros2d_request *r)
+static void engine_done(struct ros2d_part *part)
 {
-    for (int i = 0; i < ROS2D_PIECES; i++) {
-        if (r->piece[i].state == ROS2D_PIECE_READ)
-            ros2d_piece_release(&r->piece[i]);
-        else if (r->piece[i].state != ROS2D_PIECE_FREE)
-            return ROS2D_WAIT_PIECES;
-    }
-    /* All of it was done although nobody could be told: a replay is answered, not repeated. */
-    if (r->started && r->error == 0 && r->issued == r->length && r->written == r->length)
-        ros2d_queue_state_record(r->queue, r->id, 0, r->length, r->write_offset);
-    return ros2d_request_end(r);
+    struct ros2d_request *req = part->req;
+
+    account(part);
+    /* Its channel is gone. What was dropped before the engine had it is done again by a replay; a whole result is kept. */
+    if (req->state == ROS2D_REQUEST_ORPHANED && req->in_engine == 0 &&
+        (req->status || is_all_written(req)))
+        conclude(req);
 }
 
-enum ros2d_progress ros2d_write_run(struct ros2d_request *r)
-{
-    enum ros2d_progress progress = ROS2D_WAIT_PIECES;
-
-    if (!ros2d_request_live(r))
-        return run_without_connection(r);
-    if (r->error != 0 && !r->started)
-        return ros2d_request_answer(r, 0);
-    if (r->error == 0 && !r->cancelled)
-        progress = r->append || r->inlined ? issue_whole(r) : issue_gets(r);
-    if (write_what_has_arrived(r) < 0)
-        return ROS2D_WAIT_ROOM;
-    if (r->error == 0 && !r->cancelled && progress == ROS2D_WAIT_PIECES && r->issued < r->length &&
-        ros2d_request_free_piece(r))
-        return ros2d_write_run(r); /* the engine was done at once: at most length / chunk deep */
-    if (progress != ROS2D_WAIT_PIECES || !ros2d_request_idle(r))
-        return progress;
-    if (r->cancelled && r->issued < r->length)
-        ros2d_request_failed(r, r->issued, -ECANCELED);
-    return ros2d_request_answer(r, r->error != 0 ? r->error_at : r->length);
-}
+const struct ros2d_request_kind ros2d_write_kind = {
+    .pump = pump,
+    .engine_done = engine_done,
+    .wire_done = wire_done,
+};
 
 /* -- fsync -- */
 
-static void on_synced(struct ros2_io *io)
+static void sync_done(struct ros2d_part *part)
 {
-    struct ros2d_piece *piece = piece_of_io(io);
-    struct ros2d_request *r = piece->request;
+    struct ros2d_request *req = part->req;
 
-    r->thread->room = true;
-    r->engine_ns = ros2i_now_ns() - r->engine_start_ns;
-    piece->state = ROS2D_PIECE_FREE;
-    if (io->result < 0)
-        ros2d_request_failed(r, 0, (int)io->result);
-    ros2d_request_advance(r);
+    if (part->result < 0)
+        ros2d_request_fail(req, (uint32_t)-part->result);
+    part->state = ROS2D_PART_FREE;
+    req->busy--;
+    if (req->state == ROS2D_REQUEST_RUNNING)
+        req->state = ROS2D_REQUEST_REPLYING;
 }
 
-enum ros2d_progress ros2d_fsync_run(struct ros2d_request *r)
+static int sync_pump(struct ros2d_request *req)
 {
-    struct ros2d_thread *thread = r->thread;
-    struct ros2d_piece *piece = &r->piece[0];
-    int rc;
+    struct ros2d_thread *thread = req->thread;
+    struct ros2d_part *part = &req->part[0];
 
-    if (piece->state == ROS2D_PIECE_ENGINE)
-        return ROS2D_WAIT_PIECES;
-    if (!ros2d_request_live(r))
-        return ros2d_request_end(r);
-    if (r->error == 0 && !r->started && r->cancelled)
-        ros2d_request_failed(r, 0, -ECANCELED);
-    if (r->error != 0 || r->started)
-        return ros2d_request_answer(r, 0);
-    piece->io.done = on_synced;
-    rc = thread->engine->fsync(thread->io, r->handle->node,
-                               r->flags & ROS2I_MSG_DATASYNC ? ROS2_IO_DATASYNC : 0, &piece->io);
-    if (rc == -EAGAIN)
-        return ROS2D_WAIT_ROOM;
-    ros2d_request_engine_started(r);
-    if (rc == 0) {
-        piece->state = ROS2D_PIECE_ENGINE;
-        return ROS2D_WAIT_PIECES;
+    if (req->handed > 0)
+        return 0;
+    ros2d_request_heed_cancel(req);
+    if (req->status) {
+        req->state = ROS2D_REQUEST_REPLYING;
+        return 0;
     }
-    if (piece->io.result < 0)
-        ros2d_request_failed(r, 0, (int)piece->io.result);
-    return ros2d_request_answer(r, 0);
+    ros2d_part_prepare(part);
+    part->state = ROS2D_PART_LANDED;
+    req->busy++;
+    int rc = ros2d_part_in_engine(
+        part, thread->engine_ops->fsync(thread->context, req->handle->node,
+                                        req->flags & ROS2I_MSG_DATASYNC ? ROS2_IO_DATASYNC : 0,
+                                        &part->io));
+    if (rc == 1) {
+        sync_done(part);
+    } else if (rc == -EAGAIN) {
+        part->state = ROS2D_PART_FREE;
+        req->busy--;
+        ros2d_request_stall(req);
+    }
+    return 0;
 }
+
+const struct ros2d_request_kind ros2d_fsync_kind = {
+    .pump = sync_pump,
+    .engine_done = sync_done,
+};

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of a request: their memory, and the completions of engine and transport. Always holds: busy counts the parts that
+ * are not FREE, in_engine those in the engine; a part has memory exactly while it is not FREE (but an fsync's has none). */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/data/connection.h"
+#include "daemon/data/request.h"
+#include "daemon/data/thread.h"
+#include "lib/base/clock.h"
+
+static bool find_memory(struct ros2d_request *req, struct ros2d_lease *lease_p)
+{
+    if (req->waiter.lease.units > 0) {
+        *lease_p = req->waiter.lease;
+        req->waiter.lease.units = 0;
+        req->waiting = false;
+        return true;
+    }
+    if (req->waiting)
+        return false;
+    if (ros2d_bounce_get(req->pool, req->units, req->held, lease_p))
+        return true;
+    /* With a part under way it will be back anyhow: only who has nothing stands in line. */
+    if (req->busy > 0)
+        return false;
+    req->waiting = true;
+    ros2d_bounce_wait(req->pool, &req->waiter, req->units, req->held);
+    return req->waiter.lease.units > 0 &&
+           find_memory(req, lease_p); /* those before it may all be at their caps */
+}
+
+struct ros2d_part *ros2d_part_begin(struct ros2d_request *req)
+{
+    struct ros2d_part *part = NULL;
+
+    for (unsigned i = 0; i < ROS2D_PARTS && !part; i++)
+        if (req->part[i].state == ROS2D_PART_FREE)
+            part = &req->part[i];
+    if (!part || !find_memory(req, &part->lease))
+        return NULL;
+    uint64_t at = (uint64_t)req->begun * req->chunk_len;
+    part->buf = ros2d_bounce_addr(req->pool, part->lease);
+    part->chunk = req->begun++;
+    part->len = req->length - at < req->chunk_len ? (uint32_t)(req->length - at) : req->chunk_len;
+    part->state = ROS2D_PART_LANDED;
+    part->counted = false;
+    req->busy++;
+    return part;
+}
+
+void ros2d_part_release(struct ros2d_part *part)
+{
+    struct ros2d_request *req = part->req;
+
+    part->state = ROS2D_PART_FREE;
+    req->busy--;
+    free(part->heap);
+    part->heap = NULL;
+    if (part->lease.units > 0) {
+        struct ros2d_lease lease = part->lease;
+        part->lease.units = 0;
+        ros2d_bounce_put(req->pool, lease, req->conn ? req->held : NULL);
+    }
+}
+
+void ros2d_part_unbegin(struct ros2d_part *part)
+{
+    part->req->begun--;
+    ros2d_part_release(part);
+}
+
+void ros2d_parts_release_landed(struct ros2d_request *req)
+{
+    for (unsigned i = 0; i < ROS2D_PARTS; i++)
+        if (req->part[i].state == ROS2D_PART_LANDED)
+            ros2d_part_release(&req->part[i]);
+}
+
+static void on_wire_done(struct ros2_op *op, int status)
+{
+    struct ros2d_part *part = ROS2D_CONTAINER(op, struct ros2d_part, op);
+    struct ros2d_request *req = part->req;
+
+    if (req->state == ROS2D_REQUEST_ORPHANED)
+        ros2d_part_release(part);
+    else
+        req->kind->wire_done(part, status);
+    ros2d_request_step(req);
+}
+
+void ros2d_part_on_wire(struct ros2d_part *part)
+{
+    part->state = ROS2D_PART_WIRE;
+}
+
+/* The engine has one less for this queue; a newer epoch may wait for that. */
+static void left_engine(struct ros2d_thread *thread, struct ros2d_queue_state *queue)
+{
+    thread->in_engine--;
+    if (--queue->in_engine > 0)
+        return;
+    if (queue->fenced)
+        ros2d_connection_unfence(queue->fenced);
+    else
+        ros2d_queues_settle(&thread->queues, queue);
+}
+
+static void on_engine_done(struct ros2_io *io)
+{
+    struct ros2d_part *part = ROS2D_CONTAINER(io, struct ros2d_part, io);
+    struct ros2d_request *req = part->req;
+    struct ros2d_thread *thread = req->thread;
+    struct ros2d_queue_state *queue = req->queue;
+
+    req->in_engine--;
+    req->engine_ns += ros2i_now_ns() - part->start_ns;
+    part->result = io->result;
+    req->kind->engine_done(part);
+    ros2d_request_step(req);
+    left_engine(thread,
+                queue); /* after the step: the result is kept before a newer epoch may replay */
+}
+
+void ros2d_part_prepare(struct ros2d_part *part)
+{
+    part->start_ns = ros2i_now_ns();
+    part->io.done = on_engine_done;
+    part->op.done = on_wire_done;
+    if (!part->req->first_engine_ns)
+        part->req->first_engine_ns = part->start_ns;
+}
+
+int ros2d_part_in_engine(struct ros2d_part *part, int rc)
+{
+    struct ros2d_request *req = part->req;
+
+    if (rc == -EAGAIN)
+        return rc;
+    req->handed++;
+    if (rc == 0) {
+        part->state = ROS2D_PART_ENGINE;
+        req->in_engine++;
+        req->queue->in_engine++;
+        req->thread->in_engine++;
+        return 0;
+    }
+    req->engine_ns += ros2i_now_ns() - part->start_ns;
+    part->result = rc < 0 ? rc : part->io.result;
+    return 1;
+}
