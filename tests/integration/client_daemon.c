@@ -89,7 +89,7 @@ static void take_export(struct daemon *d, const char *line)
 static void run(struct daemon *d, char *const argv[])
 {
     int out[2];
-    char log[300];
+    char log[400];
     snprintf(log, sizeof(log), "%s/log", d->dir);
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     d->pid = fork();
@@ -112,7 +112,7 @@ static void run(struct daemon *d, char *const argv[])
     }
     fclose(from);
     if (!ready) {
-        char command[400];
+        char command[700];
         snprintf(command, sizeof(command), "sed 's/^/# ros2d: /' '%s'", log);
         (void)!system(command);
         fail_msg("ros2d did not start");
@@ -131,7 +131,7 @@ void daemon_start(struct daemon *d, const char *faults)
     snprintf(d->hold, sizeof(d->hold), "%s/hold", d->dir);
     mkdir(d->store, 0755);
     if (!faults) {
-        char *argv[] = {(char *)(uintptr_t)program, (char *)"--ephemeral", d->store, NULL};
+        char option[] = "--ephemeral", *argv[] = {(char *)(uintptr_t)program, option, d->store, NULL};
         run(d, argv);
         return;
     }
@@ -142,7 +142,7 @@ void daemon_start(struct daemon *d, const char *faults)
     write_text(d->ro_token_file, "only-to-read-0123456789\n", 0600);
     snprintf(config, sizeof(config), "%s/ros2d.yaml", d->dir);
     write_config(d, config, faults);
-    char *argv[] = {(char *)(uintptr_t)program, (char *)"--config", config, NULL};
+    char option[] = "--config", *argv[] = {(char *)(uintptr_t)program, option, config, NULL};
     run(d, argv);
 }
 
@@ -158,7 +158,7 @@ void daemon_kill(struct daemon *d)
 void daemon_stop(struct daemon *d)
 {
     int status = 0;
-    char command[400];
+    char command[700];
     if (d->pid != 0) {
         daemon_release(d);
         kill(d->pid, SIGTERM);
