@@ -200,12 +200,13 @@ static int push(struct ros2_ep *ep, bool arming)
 
     if (ep->queue.count == 0 || ep->error)
         return calls;
-    if (ep->stuck && (arming || !tcp_domain_direct(domain))) {
+    bool wait = ep->stuck && (arming || !tcp_domain_direct(domain));
+    if (wait)
         tcp_ep_interest(ep, EPOLLIN | EPOLLOUT);
+    if (wait && ep->interest & EPOLLOUT)
         tcp_list_remove(&ep->output_link);
-    } else if (tcp_list_empty(&ep->output_link)) {
+    else if (tcp_list_empty(&ep->output_link))
         tcp_list_append(&domain->output, &ep->output_link);
-    }
     return calls;
 }
 

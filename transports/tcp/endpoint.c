@@ -21,7 +21,8 @@
 /* What one endpoint may take of one call of progress, so that others get their turn. */
 #define TURN_FRAMES 64
 #define TURN_BYTES  (1u << 20)
-/* A silent peer is noticed after 5 s + 3 * 2 s, unacknowledged data after 15 s. */
+/* Unacknowledged data, or probes of a silent connection, are given up after 15 s: where the last of these is set, it
+ * takes the place of the number of probes. */
 #define KEEPALIVE_IDLE_S     5
 #define KEEPALIVE_INTERVAL_S 2
 #define KEEPALIVE_PROBES     3
