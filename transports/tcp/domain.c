@@ -326,12 +326,17 @@ int tcp_progress(struct ros2_domain *domain)
     if (domain->depth > 0) /* from a callback: the call below us goes on */
         return 0;
     tcp_domain_enter(domain);
-    bool poll = domain->armed || domain->connecting > 0 || !tcp_domain_direct(domain) ||
-                ++domain->turn % TURNS_BETWEEN_POLLS == 0;
+    bool due = domain->connecting > 0 || !tcp_domain_direct(domain) ||
+               ++domain->turn % TURNS_BETWEEN_POLLS == 0;
+    bool armed = domain->armed;
     domain->armed = false;
     events += push_all(domain, true, false);
     events += run_ready(domain);
-    events += poll ? poll_events(domain) : read_each(domain);
+    int read = due ? 0 : read_each(domain);
+    /* Who was woken and finds nothing to read was woken by something else. */
+    if (due || (armed && read == 0))
+        read += poll_events(domain);
+    events += read;
     /* What the callbacks have queued leaves in the same turn, and what is out thereby completes in it. */
     events += push_all(domain, false, false);
     if (!tcp_list_empty(&domain->ready))

@@ -31,7 +31,7 @@ struct ros2_domain {
     pthread_t owner;
 
     unsigned depth; /* calls on the stack that may run callbacks: nothing is freed before it is 0 */
-    bool armed;     /* the owner may have slept: ask epoll first */
+    bool armed;     /* the owner may have slept: epoll may know why */
     unsigned turn;
     unsigned ep_count;   /* in eps */
     unsigned connecting; /* of these */

@@ -236,7 +236,7 @@ void tcp_ep_interest(struct ros2_ep *ep, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = &ep->source};
 
-    if (ep->interest == events || tcp_domain_forked(ep->domain))
+    if (ep->interest == events)
         return;
     if (epoll_ctl(ep->domain->epoll_fd, EPOLL_CTL_MOD, ep->fd, &event) == 0)
         ep->interest = events;

@@ -16,6 +16,8 @@
 
 /* The first buffer behind a good preamble: a read takes in a good hundred short messages. */
 #define FIRST_CAP 16384u
+/* The buffer of a busy connection: several reads' worth of small frames with data. */
+#define BUSY_CAP 65536u
 /* From here on a copy through buf costs more than a second system call. */
 #define LARGE_DATA 16384u
 /* Behind a frame with large data, read only so far ahead: the next header, a few segments or a short message. What is
@@ -103,11 +105,26 @@ static void data_landed(struct ros2_ep *ep, uint64_t n)
     }
 }
 
+/* Replaces the empty buf; without memory it stays. At most once in a connection's life. */
+static void enlarge(struct tcp_receive *rx)
+{
+    uint8_t *buf = malloc(BUSY_CAP);
+
+    if (!buf)
+        return;
+    free(rx->buf);
+    rx->buf = buf;
+    rx->cap = BUSY_CAP;
+}
+
 /* Room at the end of buf for want bytes. buf is large enough for the frame by then. */
 static void make_room(struct tcp_receive *rx, size_t want)
 {
-    if (rx->start == rx->end)
+    if (rx->start == rx->end) {
         rx->start = rx->end = 0;
+        if (rx->full && rx->cap < BUSY_CAP)
+            enlarge(rx);
+    }
     if (rx->start == 0 || rx->cap - rx->end >= want)
         return;
     memmove(rx->buf, rx->buf + rx->start, rx->end - rx->start);
@@ -166,6 +183,7 @@ void tcp_receive_landed(struct ros2_ep *ep, size_t n)
         n -= data;
     }
     rx->end += n;
+    rx->full = !rx->exact && rx->end == rx->cap;
 }
 
 /* -- what bytes mean -- */

@@ -31,8 +31,9 @@ struct tcp_receive {
     uint64_t data_left;          /* of the frame */
     int piece;                   /* the target that is being filled */
     uint64_t piece_done;         /* bytes of it that have landed */
-    bool exact;                  /* large data is expected: do not read it into buf */
-    unsigned plain_frames;       /* since the last frame with data */
+    bool full;             /* the last read filled buf: a larger one would save system calls */
+    bool exact;            /* large data is expected: do not read it into buf */
+    unsigned plain_frames; /* since the last frame with data */
 };
 
 void tcp_receive_fini(struct tcp_receive *receive);
