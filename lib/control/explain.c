@@ -94,6 +94,9 @@ static int explain_unavailable(const struct ros2i_control *control,
         says(details, "host is unreachable") || says(details, "connection timed out") ||
         says(details, "connect timeout") || says(details, "FD shutdown"))
         return ros2i_fail(EHOSTUNREACH, "%s: no connection: %s", control->peer, details);
+    if (says(details, "http1"))
+        return ros2i_fail(EPROTO, "%s: another service listens there: it speaks HTTP/1 (%s)",
+                          control->peer, details);
     if (!control->plaintext && ros2i_runtime_tls_text(outcome->started_ns, tls, sizeof tls))
         return explain_tls(control, tls);
     if (says(details, "handshake") || says(details, "ssl") || says(details, "peer name"))

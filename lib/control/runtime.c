@@ -20,7 +20,8 @@
 #include "lib/base/log.h"
 #include "lib/control/control.h"
 
-#define IDLE_NS (5 * ROS2I_NS_PER_S)
+#define IDLE_NS    (5 * ROS2I_NS_PER_S)
+#define END_MAX_NS ROS2I_NS_PER_S
 #define QUEUES_KEPT \
     16 /* completion queues kept for the next call; more at once are made and dropped */
 
@@ -29,6 +30,7 @@ static struct {
     pthread_cond_t changed; /* busy, forking, users */
     pthread_cond_t helper_wake;
     bool up;
+    bool shared;  /* gRPC was up before us: somebody else in the process uses this copy of it */
     bool busy;    /* a thread starts or stops gRPC */
     bool forking; /* from prepare to the parent's or child's handler */
     unsigned users;
@@ -150,8 +152,10 @@ static void start(void)
     ros2i_runtime_unlock();
     block_signals(&mask);
     gpr_set_log_function(log_line);
+    bool shared = grpc_is_initialized();
     grpc_init();
     ros2i_runtime_lock();
+    runtime.shared = shared;
     runtime.up = true;
     runtime.last_use_ns = ros2i_now_ns();
     /* Without a helper gRPC stays up until the last control goes, which costs its threads only. */
@@ -163,6 +167,18 @@ static void destroy_queue(grpc_completion_queue *queue)
 {
     grpc_completion_queue_shutdown(queue);
     grpc_completion_queue_destroy(queue);
+}
+
+/* A channel counts as a user of gRPC until its last piece is gone, which gRPC's own threads see to; the last of them then
+ * shuts gRPC down in a thread of its own. A fork before that end leaves the child a locked gRPC. A program that uses the
+ * same copy of gRPC keeps it up for good: then there is nothing to wait for, and forks are that program's to arrange. */
+static void wait_for_grpcs_end(void)
+{
+    struct timespec pause = {.tv_nsec = 200000};
+
+    for (uint64_t waited_ns = 0; grpc_is_initialized() && waited_ns < END_MAX_NS;
+         waited_ns += 200000)
+        nanosleep(&pause, NULL);
 }
 
 /* No users. The list of clients cannot change while busy is set. */
@@ -178,6 +194,8 @@ static void stop(void)
     while (runtime.queue_count > 0)
         destroy_queue(runtime.queue[--runtime.queue_count]);
     grpc_shutdown_blocking();
+    if (!runtime.shared)
+        wait_for_grpcs_end();
     gpr_set_log_function(NULL);
     ros2i_runtime_lock();
 }

@@ -315,7 +315,7 @@ static void another_service_is_no_ros2d(void **state)
     (void)state;
     options.plaintext = true;
     assert_int_equal(pthread_create(&thread, NULL, answer_in_http1, &fd), 0);
-    world_assert_failed(try(&options), EPROTO, "127.0.0.1");
+    world_assert_failed(try(&options), EPROTO, "another service");
     pthread_join(thread, NULL);
     close(fd);
 }
