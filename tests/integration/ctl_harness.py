@@ -44,8 +44,10 @@ class Daemon:
         ready = False
         for line in self.process.stdout:
             line = line.decode().strip()
-            if line == "ready":
+            if line.split(" ")[0] == "ready":
                 ready = True
+                if " " in line:  # with --config it names its address
+                    self.env["ROS2_URL"] = "ros2://" + line.split(" ")[1]
                 break
             if line.startswith("export "):
                 key, value = line[len("export "):].split("=", 1)
