@@ -26,6 +26,21 @@ tests_integration_client_parallel_SOURCES = tests/integration/client_parallel.c 
 tests_integration_client_parallel_LDADD = $(test_public)
 tests_integration_client_shadow_SOURCES = tests/integration/client_shadow.c tests/integration/client_daemon.c
 tests_integration_client_shadow_LDADD = $(test_public)
+integration_programs += \
+	tests/integration/data_fence \
+	tests/integration/data_handshake \
+	tests/integration/data_io \
+	tests/integration/data_rules
+# A raw peer of the data plane, which runs in the test's process.
+data_peer = tests/integration/data_peer.c tests/integration/data_rig.c
+tests_integration_data_fence_SOURCES = tests/integration/data_fence.c $(data_peer)
+tests_integration_data_fence_LDADD = $(test_daemon)
+tests_integration_data_handshake_SOURCES = tests/integration/data_handshake.c $(data_peer)
+tests_integration_data_handshake_LDADD = $(test_daemon)
+tests_integration_data_io_SOURCES = tests/integration/data_io.c $(data_peer)
+tests_integration_data_io_LDADD = $(test_daemon)
+tests_integration_data_rules_SOURCES = tests/integration/data_rules.c $(data_peer)
+tests_integration_data_rules_LDADD = $(test_daemon)
 
 integration_scripts = \
 	tests/integration/ctl_output.py \
