@@ -188,6 +188,14 @@ static void two_controls_come_and_go(void **state)
 
 /* --- fork ------------------------------------------------------------------------------------------------ */
 
+static int stat_in_child(struct ros2i_control *control)
+{
+    if (stat_root(control) == 0)
+        return 0;
+    fprintf(stderr, "in the child: %s\n", ros2i_error());
+    return 1;
+}
+
 static int call_in_child(struct ros2i_control *control, const char *name)
 {
     if (ros2i_control_attach(control, world_nonce, world_deadline()) < 0 ||
@@ -203,6 +211,8 @@ static int wait_child(pid_t pid)
     int status = -1;
 
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "a child died of signal %d\n", WTERMSIG(status));
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -286,7 +296,7 @@ static void *fork_on(void *arg)
         pid_t child = fork_child();
 
         if (child == 0)
-            _exit(stat_root(caller->control) != 0);
+            _exit(stat_in_child(caller->control));
         if (wait_child(child) != 0)
             atomic_fetch_add(&caller->failures, 1);
         atomic_fetch_add(&caller->calls, 1);
@@ -320,7 +330,7 @@ static int fork_in_entry(void *arg, const char *name, size_t name_len, const str
     (void)cookie;
     pid_t child = fork_child();
     if (child == 0)
-        _exit(stat_root(arg) != 0);
+        _exit(stat_in_child(arg));
     assert_int_equal(wait_child(child), 0);
     return 1;
 }

@@ -113,8 +113,11 @@ static int wait_ready(struct daemon *d)
 
         if (newline) {
             *newline = '\0';
-            if (strcmp(buf, "ready") == 0)
+            if (strncmp(buf, "ready", 5) == 0) {
+                if (buf[5] == ' ') /* with a config file: the address */
+                    snprintf(d->url, sizeof d->url, "ros2://%.100s", buf + 6);
                 return 0;
+            }
             take_line(d, buf);
             have -= (size_t)(newline + 1 - buf);
             memmove(buf, newline + 1, have);
