@@ -66,8 +66,10 @@ static void wire_done(struct ros2d_part *part, int status)
     part->state = ROS2D_PART_LANDED;
     if (status == -EACCES || status == -ERANGE)
         ros2d_request_fail(req, (uint32_t)-status);
-    else if (status < 0)
+    else if (status < 0) {
         ros2d_request_fail(req, ECONNRESET); /* nobody reads it: closed() follows */
+        req->severed = true;
+    }
 }
 
 /* -- to the engine -- */
@@ -137,7 +139,8 @@ static void conclude(struct ros2d_request *req)
     req->bytes = (uint32_t)whole;
     if (req->status)
         req->result_offset = 0;
-    ros2d_request_keep(req);
+    if (!req->severed)
+        ros2d_request_keep(req);
 }
 
 static int pump(struct ros2d_request *req)

@@ -108,7 +108,9 @@ static void run(struct daemon *d, char *const argv[])
     while (!ready && fgets(line, sizeof(line), from)) {
         if (strncmp(line, "export ", 7) == 0)
             take_export(d, line + 7);
-        ready = strcmp(line, "ready\n") == 0;
+        ready = strncmp(line, "ready", 5) == 0;
+        if (ready && line[5] == ' ') /* "ready ADDRESS", of a daemon with a config file */
+            snprintf(d->url, sizeof(d->url), "ros2://%.*s", (int)strcspn(line + 6, "\n"), line + 6);
     }
     fclose(from);
     if (!ready) {
