@@ -270,6 +270,7 @@ static void block_signals(void)
     sigaddset(&handled, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &handled, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a write over RLIMIT_FSIZE is its client's EFBIG */
 }
 
 /* Until SIGTERM or SIGINT. From then on a second one ends the process as it does by default. */

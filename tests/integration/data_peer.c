@@ -189,7 +189,7 @@ static int await(struct peer *peer, uint8_t type, const struct letter **letter_p
 
 int peer_await_challenge(struct peer *peer)
 {
-    const struct letter *letter;
+    const struct letter *letter = NULL;
     int rc = await(peer, ROS2I_MSG_CHALLENGE, &letter);
 
     if (rc)
@@ -212,7 +212,7 @@ void peer_say_proof(struct peer *peer)
 int peer_await_welcome(struct peer *peer)
 {
     uint8_t expected[ROS2I_PROOF_LEN];
-    const struct letter *letter;
+    const struct letter *letter = NULL;
     int rc = await(peer, ROS2I_MSG_WELCOME, &letter);
 
     if (rc)
@@ -307,7 +307,7 @@ struct ros2_region *peer_region(struct peer *peer, void *buf, size_t len, unsign
 
 const struct ros2i_reply *peer_reply(struct peer *peer, uint64_t id)
 {
-    const struct letter *letter;
+    const struct letter *letter = NULL;
 
     do {
         letter = peer_next(peer);
