@@ -192,7 +192,7 @@ int peer_await_challenge(struct peer *peer)
     const struct letter *letter = NULL;
     int rc = await(peer, ROS2I_MSG_CHALLENGE, &letter);
 
-    if (rc)
+    if (rc || !letter)
         return rc;
     memcpy(peer->challenge_raw, letter->raw, letter->len);
     peer->challenge_len = letter->len;
