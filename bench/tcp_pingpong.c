@@ -46,10 +46,12 @@ int main(int argc, char **argv)
     struct tcp_pair pair;
 
     measure_parse(argc, argv, false, &options);
+    options.depth = 1;
     struct measure_options request = {.block = options.request, .depth = 1};
+    tcp_pair_open(&pair, serve, &options);
+    /* After the fork: else every first write to a page would copy it. */
     char *out = measure_buffers(&request);
     char *in = measure_buffers(&options);
-    tcp_pair_open(&pair, serve, &options);
 
     measure_begin(&m, options.duration_ns);
     uint64_t now_ns = m.start_ns, since_ns;

@@ -34,11 +34,12 @@ int main(int argc, char **argv)
     struct tcp_pair pair;
 
     measure_parse(argc, argv, false, &options);
-    char *buffers = measure_buffers(&options);
     tcp_pair_open(&pair, serve, &options);
+    /* After the fork: else every first write to a page would copy it. */
+    char *buffers = measure_buffers(&options);
     /* Socket buffers grow in the first milliseconds. */
     for (unsigned i = 0; i < 64; i++)
-        measure_read_fully(pair.fd, buffers, options.block);
+        measure_read_fully(pair.fd, buffers + i % options.depth * options.block, options.block);
 
     measure_begin(&m, options.duration_ns);
     uint64_t now_ns = m.start_ns, since_ns;

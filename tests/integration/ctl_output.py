@@ -4,10 +4,11 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
-from ctl_harness import case, error_line, main
+from ctl_harness import case, error_line, main, until
 
 ODD_NAMES = [b"plain", b"new\nline", b"car\rriage", b"back\\slash", b"latin\xe9", b"caf\xc3\xa9", b"\x1b[31mred", b" "]
 
@@ -170,7 +171,8 @@ def rm_recursive_does_not_follow_links(d):
     open(f"{d.store}/keep/file", "w", encoding="ascii").close()
     os.mkdir(f"{d.store}/gone")
     os.symlink("../keep", f"{d.store}/gone/link")
-    d.good("rm", "-r", "/gone")
+    os.symlink("keep", f"{d.store}/link")
+    d.good("rm", "-r", "/gone", "/link/")
     assert os.listdir(d.store) == ["keep"] and os.listdir(f"{d.store}/keep") == ["file"]
 
 
@@ -201,6 +203,17 @@ def bench_measures_every_workload_and_leaves_nothing(d):
         assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["p99.9"] <= latency["max"], latency
         assert result["client_cpu_s_per_gib"] > 0 and result["daemon_cpu_s_per_gib"] >= 0
     assert b"GiB/s" in d.good("bench", "-t", "0.1", "-s", "1M")
+    assert os.listdir(d.store) == []
+
+
+@case
+def an_interrupted_bench_removes_its_file(d):
+    process = d.popen("bench", "-s", "4M", "-t", "600", stdout=subprocess.DEVNULL)
+    until(lambda: os.listdir(d.store))
+    # timeout(1) sends each signal twice.
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == -signal.SIGINT
     assert os.listdir(d.store) == []
 
 

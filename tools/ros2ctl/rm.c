@@ -85,12 +85,19 @@ static int remove_argument(const struct rm *rm, const char *path)
 
     if (!name)
         return ctl_fail_memory(rm->paths.ctl);
+    /* What is removed is the entry of that name: with a slash behind it, it would be what a link points to. */
+    char *trimmed = ctl_path_join(path, "");
+    if (!trimmed) {
+        free(name);
+        return ctl_fail_memory(rm->paths.ctl);
+    }
     /* "/", and what may be it in other words. */
     int code = name[0] == '\0' ? ctl_error(rm->paths.ctl,
                                            "%s: give the path of what is to be removed, without . "
                                            "and .. at its end",
                                            path)
-                               : remove_path(rm, path);
+                               : remove_path(rm, trimmed);
+    free(trimmed);
     free(name);
     return code;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The user's Ctrl-C (or SIGTERM): the first one asks loops to clean up and end, the second one kills. */
+/* The user's Ctrl-C (or SIGTERM): the first one asks loops to clean up and end, one that comes more than a
+ * second later kills. */
 #ifndef ROS2CTL_STOP_H
 #define ROS2CTL_STOP_H
 
