@@ -78,12 +78,18 @@ tests_unit_settings_test_LDADD = libcore.la $(test_base)
 tests_unit_url_test_LDADD = libcore.la $(test_base)
 # daemon
 unit_programs += \
+	tests/unit/bounce_test \
 	tests/unit/config_test \
 	tests/unit/handles_test \
 	tests/unit/issue_test \
+	tests/unit/mailbox_test \
+	tests/unit/queue_state_test \
 	tests/unit/regions_test \
 	tests/unit/sessions_test \
 	tests/unit/token_test
+tests_unit_bounce_test_LDADD = $(test_daemon)
+tests_unit_mailbox_test_LDADD = $(test_daemon)
+tests_unit_queue_state_test_LDADD = $(test_daemon)
 tests_unit_config_test_LDADD = $(test_daemon)
 tests_unit_handles_test_LDADD = $(test_daemon)
 tests_unit_issue_test_LDADD = libtls_issue.la libbase.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
