@@ -12,6 +12,10 @@
 #include "daemon/data/thread.h"
 #include "lib/base/error.h"
 
+/* Requests whose reply the client may have while the transport has yet to report it sent: as many as it takes up between
+ * two reports (on tcp some 64 frames), with room to spare. */
+#define LEAVING_MAX 256
+
 static int breach(const char *what, uint64_t id)
 {
     return ros2i_fail(EPROTO, "request 0x%llx: %s", (unsigned long long)id, what);
@@ -29,8 +33,7 @@ static int check_shape(const struct ros2d_connection *conn, const struct ros2i_m
         return breach("its slot is out of range", msg->request_id);
     if (conn->slot[ros2i_request_slot(msg->request_id)])
         return breach("its slot has a request in flight", msg->request_id);
-    if (conn->request_count >=
-        2 * n->credits) /* those in flight, and as many whose last bytes are still leaving */
+    if (conn->request_count >= 2 * n->credits + LEAVING_MAX)
         return breach("more requests than credits", msg->request_id);
     if (msg->type == ROS2I_MSG_FSYNC)
         return 0;
