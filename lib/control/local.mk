@@ -7,6 +7,7 @@ libcontrol_la_SOURCES = \
 	lib/control/call.c \
 	lib/control/credentials.c \
 	lib/control/explain.c \
+	lib/control/leftover.c \
 	lib/control/list.c \
 	lib/control/memory.c \
 	lib/control/namespace.c \

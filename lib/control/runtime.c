@@ -19,6 +19,7 @@
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/control/control.h"
+#include "lib/control/leftover.h"
 
 #define IDLE_NS    (5 * ROS2I_NS_PER_S)
 #define END_MAX_NS ROS2I_NS_PER_S
@@ -30,6 +31,9 @@ static struct {
     pthread_cond_t changed; /* busy, forking, users */
     pthread_cond_t helper_wake;
     bool up;
+    bool renew; /* this is a forked child, and its parent had gRPC up before */
+    bool ever_up;
+    bool ending;  /* it was shut down, and no fork has waited for its last threads since */
     bool shared;  /* gRPC was up before us: somebody else in the process uses this copy of it */
     bool busy;    /* a thread starts or stops gRPC */
     bool forking; /* from prepare to the parent's or child's handler */
@@ -150,13 +154,16 @@ static void start(void)
 
     join_helper(); /* of the life before; it has ended or is about to */
     ros2i_runtime_unlock();
+    if (runtime.renew)
+        ros2i_leftover_renew();
+    runtime.renew = false; /* busy guards it here */
     block_signals(&mask);
     gpr_set_log_function(log_line);
     bool shared = grpc_is_initialized();
     grpc_init();
     ros2i_runtime_lock();
     runtime.shared = shared;
-    runtime.up = true;
+    runtime.up = runtime.ever_up = true;
     runtime.last_use_ns = ros2i_now_ns();
     /* Without a helper gRPC stays up until the last control goes, which costs its threads only. */
     runtime.helper_started = pthread_create(&runtime.helper, NULL, helper_main, NULL) == 0;
@@ -185,6 +192,7 @@ static void wait_for_grpcs_end(void)
 static void stop(void)
 {
     runtime.up = false;
+    runtime.ending = true;
     ros2i_runtime_unlock();
     for (struct ros2i_grpc_client *client = runtime.clients; client; client = client->next) {
         if (client->channel)
@@ -410,6 +418,9 @@ void ros2i_control_fork_prepare(void)
     if (runtime.up)
         stop();
     join_helper();
+    if (runtime.ending && !runtime.shared)
+        ros2i_leftover_wait(END_MAX_NS);
+    runtime.ending = false;
 }
 
 void ros2i_control_fork_parent(void)
@@ -422,6 +433,7 @@ void ros2i_control_fork_parent(void)
 void ros2i_control_fork_child(void)
 {
     runtime.forking = false;
+    runtime.renew = runtime.ever_up;
     init_conditions(); /* the parent's waiting threads are counted in them, and are not here */
     for (struct ros2i_grpc_client *client = runtime.clients; client; client = client->next)
         client->forked(client);
