@@ -156,6 +156,7 @@ static int start(struct daemon *d, const char *option, const char *value)
 
     if (!ros2d || pipe2(pipe_fd, O_CLOEXEC) < 0)
         return complain(ros2d ? "pipe" : "ROS2D is not set");
+    d->asked = 0;
     d->pid = fork();
     if (d->pid == 0)
         run_child(d, ros2d, option, value, pipe_fd[1]);
@@ -212,6 +213,7 @@ static int wait_end(struct daemon *d)
 
 int daemon_ask_to_stop(struct daemon *d)
 {
+    d->asked = 1;
     return kill(d->pid, SIGTERM) < 0 ? complain("kill") : 0;
 }
 
@@ -219,7 +221,8 @@ int daemon_stop(struct daemon *d)
 {
     if (d->pid <= 0)
         return -1;
-    daemon_ask_to_stop(d);
+    if (!d->asked)
+        daemon_ask_to_stop(d);
     int status = wait_end(d);
     if (status != -1 && WIFEXITED(status)) {
         if (WEXITSTATUS(status) != 0)

@@ -14,6 +14,7 @@ struct daemon {
     char token_file[256], token[256], ca_file[256]; /* as ros2d printed them; "" when it did not */
     pid_t pid;                                      /* 0: not running */
     int out;
+    int asked; /* to stop: ros2d takes a second SIGTERM for an order to die */
 };
 
 /* All: 0, or -1 with a line on stderr that says why (and ros2d's own log). */

@@ -11,7 +11,12 @@ client_programs = \
 	tests/integration/client_names \
 	tests/integration/client_parallel \
 	tests/integration/client_shadow
-integration_programs = $(client_programs)
+control_programs = \
+	tests/integration/control_calls \
+	tests/integration/control_lifecycle \
+	tests/integration/control_refusals \
+	tests/integration/control_replay
+integration_programs = $(client_programs) $(control_programs)
 tests_integration_client_connect_SOURCES = tests/integration/client_connect.c tests/integration/client_daemon.c
 tests_integration_client_connect_LDADD = $(test_public)
 tests_integration_client_faults_SOURCES = tests/integration/client_faults.c tests/integration/client_daemon.c
@@ -41,6 +46,22 @@ tests_integration_data_io_SOURCES = tests/integration/data_io.c $(data_peer)
 tests_integration_data_io_LDADD = $(test_daemon)
 tests_integration_data_rules_SOURCES = tests/integration/data_rules.c $(data_peer)
 tests_integration_data_rules_LDADD = $(test_daemon)
+
+# daemon.c starts a ros2d for any test; control_world.c is for those of the control plane.
+control_sources = tests/integration/control_world.c tests/integration/daemon.c
+control_ldadd = libcontrol.la libtls_issue.la libprotocol.la libros2proto.la libbase.la $(CMOCKA_LIBS)
+tests_integration_control_calls_SOURCES = tests/integration/control_calls.c $(control_sources)
+tests_integration_control_calls_LDADD = $(control_ldadd)
+$(tests_integration_control_calls_OBJECTS): | $(proto_headers)
+tests_integration_control_lifecycle_SOURCES = tests/integration/control_lifecycle.c $(control_sources)
+tests_integration_control_lifecycle_LDADD = $(control_ldadd)
+$(tests_integration_control_lifecycle_OBJECTS): | $(proto_headers)
+tests_integration_control_refusals_SOURCES = tests/integration/control_refusals.c $(control_sources)
+tests_integration_control_refusals_LDADD = $(control_ldadd)
+$(tests_integration_control_refusals_OBJECTS): | $(proto_headers)
+tests_integration_control_replay_SOURCES = tests/integration/control_replay.c $(control_sources)
+tests_integration_control_replay_LDADD = $(control_ldadd)
+$(tests_integration_control_replay_OBJECTS): | $(proto_headers)
 
 integration_scripts = \
 	tests/integration/ctl_output.py \
