@@ -5,11 +5,15 @@
 # With --enable-fuzzers (clang) it is a libFuzzer program; else it replays its corpus once, in make check.
 
 fuzz_programs = \
+	tests/fuzz/control_request \
 	tests/fuzz/tcp_frame \
 	tests/fuzz/wire
 
 tests_fuzz_wire_SOURCES = tests/fuzz/wire.c tests/unit/wire_samples.c
 tests_fuzz_wire_LDADD = libprotocol.la libbase.la $(fuzz_main)
+
+tests_fuzz_control_request_LDADD = libdaemon.la libprotocol.la libros2proto.la libbase.la $(fuzz_main)
+$(tests_fuzz_control_request_OBJECTS): | $(proto_headers)
 
 # Not built by default: writes the first corpus of wire anew.
 tests_fuzz_tcp_frame_LDADD = libtransporttcp.la libbase.la $(fuzz_main)

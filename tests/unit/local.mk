@@ -84,7 +84,9 @@ unit_programs += \
 	tests/unit/issue_test \
 	tests/unit/mailbox_test \
 	tests/unit/queue_state_test \
+	tests/unit/path_take_test \
 	tests/unit/regions_test \
+	tests/unit/replay_test \
 	tests/unit/sessions_test \
 	tests/unit/token_test
 tests_unit_bounce_test_LDADD = $(test_daemon)
@@ -93,7 +95,9 @@ tests_unit_queue_state_test_LDADD = $(test_daemon)
 tests_unit_config_test_LDADD = $(test_daemon)
 tests_unit_handles_test_LDADD = $(test_daemon)
 tests_unit_issue_test_LDADD = libtls_issue.la libbase.la $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+tests_unit_path_take_test_LDADD = $(test_daemon)
 tests_unit_regions_test_LDADD = $(test_daemon)
+tests_unit_replay_test_LDADD = $(test_daemon)
 tests_unit_sessions_test_LDADD = $(test_daemon)
 tests_unit_token_test_LDADD = $(test_daemon)
 
