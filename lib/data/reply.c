@@ -26,13 +26,13 @@ static int check_shape(const struct ros2i_channel *ch, const struct ros2i_slot *
         return 0;
     if (reply->status >= 4096)
         return ros2i_fail(EPROTO, "the daemon's reply: status %u is no errno", reply->status);
+    if (reply->bytes > slot->len)
+        return ros2i_fail(EPROTO, "the daemon's reply: %u bytes of a request of %u", reply->bytes,
+                          slot->len);
     if (reply->status != 0)
         return reply->payload_len == 0
                    ? 0
                    : ros2i_fail(EPROTO, "the daemon's reply: an error with a payload");
-    if (reply->bytes > slot->len)
-        return ros2i_fail(EPROTO, "the daemon's reply: %u bytes of a request of %u", reply->bytes,
-                          slot->len);
     if (op->kind != ROS2I_OP_READ)
         return reply->bytes == slot->len && reply->payload_len == 0
                    ? 0
@@ -54,10 +54,11 @@ static int error_of(uint32_t status)
     return status == EINTR || status >= 512 ? EIO : (int)status;
 }
 
-static void fail_piece(struct ros2i_channel *ch, struct ros2i_slot *slot, int error)
+/* done: bytes of the piece that a failed write has written all the same. */
+static void fail_piece(struct ros2i_channel *ch, struct ros2i_slot *slot, uint32_t done, int error)
 {
     struct ros2i_op *op = slot->op;
-    size_t at = slot->at;
+    size_t at = slot->at + done;
     ros2i_inflight_move(&ch->inflight, slot, ROS2I_SLOT_FREE);
     ros2i_op_piece_failed(op, at, error);
     ros2i_channel_settle(ch, op);
@@ -72,31 +73,40 @@ static void finish_piece(struct ros2i_channel *ch, struct ros2i_slot *slot, size
     ros2i_channel_settle(ch, op);
 }
 
-static void refused(struct ros2i_channel *ch, struct ros2i_slot *slot, uint32_t status)
-{
-    if (status == ECANCELED && slot->state == ROS2I_SLOT_CANCELLING) {
-        fail_piece(ch, slot, ros2i_quiesce_timed_out(ch, slot->op));
-        return;
-    }
-    int err = error_of(status);
-    fail_piece(ch, slot, ros2i_fail(err, "the daemon answers: %s", ros2i_strerror(err)));
-}
-
+/* Found here (read) or at the daemon, which then has written nothing of the block (write): sent once more, as another request. */
 static void checksum_differs(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
     struct ros2i_op *op = slot->op;
     ros2i_log(ROS2_LOG_WARN, "data", "checksum mismatch queue %u offset %llu len %u retried %d",
               ch->who.queue, (unsigned long long)(op->offset + slot->at), slot->len, slot->retried);
     if (slot->retried || slot->state == ROS2I_SLOT_CANCELLING) {
-        fail_piece(ch, slot,
+        fail_piece(ch, slot, 0,
                    ros2i_fail(EIO, "CRC-32C of the data differs from what the daemon computed%s",
-                              slot->retried ? ", twice: the network path damages data" : ""));
+                              slot->retried ? ", twice: the network path damages data, or the "
+                                              "buffer was changed during the call"
+                                            : ""));
         return;
     }
     ros2i_inflight_move(&ch->inflight, slot, ROS2I_SLOT_QUEUED);
     ros2i_inflight_renumber(&ch->inflight, slot);
     slot->retried = true;
     slot->was_sent = false;
+}
+
+static void refused(struct ros2i_channel *ch, struct ros2i_slot *slot, uint32_t status,
+                    uint32_t bytes)
+{
+    if (status == ECANCELED && slot->state == ROS2I_SLOT_CANCELLING) {
+        fail_piece(ch, slot, 0, ros2i_quiesce_timed_out(ch, slot->op));
+        return;
+    }
+    if (status == EBADMSG && slot->op->kind == ROS2I_OP_WRITE) {
+        checksum_differs(ch, slot);
+        return;
+    }
+    int err = error_of(status);
+    uint32_t done = slot->op->kind == ROS2I_OP_WRITE ? bytes : 0;
+    fail_piece(ch, slot, done, ros2i_fail(err, "the daemon answers: %s", ros2i_strerror(err)));
 }
 
 static void read_done(struct ros2i_channel *ch, struct ros2i_slot *slot,
@@ -143,7 +153,7 @@ int ros2i_reply_handle(struct ros2i_channel *ch, const struct ros2i_msg *msg)
     if (msg->type == ROS2I_MSG_PONG)
         finish_piece(ch, slot, 0);
     else if (msg->u.reply.status != 0)
-        refused(ch, slot, msg->u.reply.status);
+        refused(ch, slot, msg->u.reply.status, msg->u.reply.bytes);
     else if (slot->op->kind == ROS2I_OP_READ)
         read_done(ch, slot, msg);
     else

@@ -63,7 +63,8 @@ static void write_config(struct daemon *d, const char *path, const char *faults)
              "control:\n  listen: 127.0.0.1:0\n  plaintext: true\n"
              "data:\n  listen: 127.0.0.1:0\n"
              "engine:\n  name: posix\n  root: %s\n  layers: fault\n  layer_config: \"%s\"\n"
-             "tokens:\n  - name: rw\n    file: %s\n    rights: rw\n  - name: ro\n    file: %s\n    rights: ro\n",
+             "tokens:\n  - name: rw\n    file: %s\n    rights: rw\n  - name: ro\n    file: %s\n    "
+             "rights: ro\n",
              d->store, rules, d->token_file, d->ro_token_file);
     write_text(path, text, 0600);
 }
@@ -133,7 +134,8 @@ void daemon_start(struct daemon *d, const char *faults)
     snprintf(d->hold, sizeof(d->hold), "%s/hold", d->dir);
     mkdir(d->store, 0755);
     if (!faults) {
-        char option[] = "--ephemeral", *argv[] = {(char *)(uintptr_t)program, option, d->store, NULL};
+        char option[] = "--ephemeral",
+             *argv[] = {(char *)(uintptr_t)program, option, d->store, NULL};
         run(d, argv);
         return;
     }
@@ -215,7 +217,8 @@ struct ros2_connect_options daemon_options(const struct daemon *d)
     };
 }
 
-struct ros2_client *daemon_connect_with(const struct daemon *d, const struct ros2_connect_options *options)
+struct ros2_client *daemon_connect_with(const struct daemon *d,
+                                        const struct ros2_connect_options *options)
 {
     struct ros2_client *client = NULL;
     assert_ok(ros2_connect(d->url, options, &client));
@@ -234,7 +237,8 @@ int daemon_cut_channels(const struct daemon *d)
     for (int fd = 3; fd < 1024; fd++) {
         struct sockaddr_in address;
         socklen_t len = sizeof(address);
-        if (getpeername(fd, (struct sockaddr *)&address, &len) != 0 || address.sin_family != AF_INET)
+        if (getpeername(fd, (struct sockaddr *)&address, &len) != 0 ||
+            address.sin_family != AF_INET)
             continue;
         if (ntohs(address.sin_port) != control && shutdown(fd, SHUT_RDWR) == 0)
             cut++;

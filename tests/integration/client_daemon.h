@@ -13,8 +13,8 @@
 struct daemon {
     pid_t pid; /* 0: not running */
     char dir[256];
-    char store[300];    /* what it serves */
-    char hold[300];     /* while this file exists, what the fault rules hold stays held */
+    char store[300]; /* what it serves */
+    char hold[300];  /* while this file exists, what the fault rules hold stays held */
     char url[128];
     char token_file[300], ro_token_file[300], ca_file[300];
     bool plaintext;
@@ -31,7 +31,8 @@ void daemon_release(struct daemon *d);
 /* Options that reach it. */
 struct ros2_connect_options daemon_options(const struct daemon *d);
 struct ros2_client *daemon_connect(const struct daemon *d);
-struct ros2_client *daemon_connect_with(const struct daemon *d, const struct ros2_connect_options *options);
+struct ros2_client *daemon_connect_with(const struct daemon *d,
+                                        const struct ros2_connect_options *options);
 
 /* cmocka group setup and teardown of one --ephemeral daemon, in *state. */
 int daemon_group_setup(void **state);
@@ -50,17 +51,18 @@ uint64_t real_ns(void);
 /* Bytes that differ by place and seed. */
 void pattern(uint8_t *buf, size_t len, uint32_t seed);
 
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        int64_t assert_ok_rc = (int64_t)(call);                                                                        \
-        if (assert_ok_rc < 0)                                                                                          \
-            fail_msg("%s: %lld, %s", #call, (long long)assert_ok_rc, ros2_error());                                    \
+#define assert_ok(call)                                                             \
+    do {                                                                            \
+        int64_t assert_ok_rc = (int64_t)(call);                                     \
+        if (assert_ok_rc < 0)                                                       \
+            fail_msg("%s: %lld, %s", #call, (long long)assert_ok_rc, ros2_error()); \
     } while (0)
-#define assert_error(call, errno_)                                                                                     \
-    do {                                                                                                               \
-        int64_t assert_error_rc = (int64_t)(call);                                                                     \
-        if (assert_error_rc != -(errno_))                                                                              \
-            fail_msg("%s: %lld, not -%s; %s", #call, (long long)assert_error_rc, #errno_, ros2_error());               \
+#define assert_error(call, errno_)                                                        \
+    do {                                                                                  \
+        int64_t assert_error_rc = (int64_t)(call);                                        \
+        if (assert_error_rc != -(errno_))                                                 \
+            fail_msg("%s: %lld, not -%s; %s", #call, (long long)assert_error_rc, #errno_, \
+                     ros2_error());                                                       \
     } while (0)
 
 #endif

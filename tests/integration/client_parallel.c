@@ -19,7 +19,7 @@
 #include "tests/integration/client_daemon.h"
 
 #define THREADS 8
-#define LEN (2u << 20)
+#define LEN     (2u << 20)
 #define RECORDS 100
 
 static struct daemon *d;
@@ -41,12 +41,12 @@ struct job {
     char text[300];
 };
 
-#define check(job, condition)                                                                                          \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            snprintf((job)->text, sizeof((job)->text), "%s: %s", #condition, ros2_error());                            \
-            return NULL;                                                                                               \
-        }                                                                                                              \
+#define check(job, condition)                                                               \
+    do {                                                                                    \
+        if (!(condition)) {                                                                 \
+            snprintf((job)->text, sizeof((job)->text), "%s: %s", #condition, ros2_error()); \
+            return NULL;                                                                    \
+        }                                                                                   \
     } while (0)
 
 static void run_threads(struct job *jobs, int count, void *(*fn)(void *))
@@ -66,7 +66,8 @@ static void *read_everywhere(void *arg)
     uint8_t *buf = malloc(LEN);
     unsigned seed = (unsigned)job->number;
     for (int i = 0; i < 100; i++) {
-        size_t len = (size_t)rand_r(&seed) % (i % 4 ? 5000 : 400000), offset = (size_t)rand_r(&seed) % (LEN - len);
+        size_t len = (size_t)rand_r(&seed) % (i % 4 ? 5000 : 400000),
+               offset = (size_t)rand_r(&seed) % (LEN - len);
         check(job, ros2_pread(job->file, buf, len, offset) == (ssize_t)len);
         check(job, memcmp(buf, job->expected + offset, len) == 0);
     }
@@ -175,7 +176,8 @@ static void appends_of_threads_and_processes_never_tear(void **state)
     struct ros2_file *file[4];
     for (int i = 0; i < 4; i++) {
         file[i] = must_open(client, "/log", O_WRONLY | O_CREAT | O_APPEND);
-        jobs[i] = (struct job){.client = client, .file = file[i], .number = i + (child == 0 ? 4 : 0)};
+        jobs[i] =
+            (struct job){.client = client, .file = file[i], .number = i + (child == 0 ? 4 : 0)};
     }
     if (child == 0) {
         for (int i = 0; i < 4; i++)

@@ -15,7 +15,7 @@
 #include "tests/integration/client_daemon.h"
 
 #define FILE_MAX (5u << 20)
-#define STEPS 400
+#define STEPS    400
 
 struct shadow {
     uint8_t *data; /* what the file must hold */
@@ -23,7 +23,6 @@ struct shadow {
     uint8_t *buf;
     unsigned seed;
 };
-
 
 static size_t random_below(struct shadow *s, size_t n)
 {
@@ -33,7 +32,8 @@ static size_t random_below(struct shadow *s, size_t n)
 /* Half of the lengths are small, some at the limits where the way of a transfer changes. */
 static size_t random_len(struct shadow *s)
 {
-    static const size_t edges[] = {0, 1, 4095, 4096, 4097, 65536, 262143, 262144, 262145, 1048575, 1048576, 1048577};
+    static const size_t edges[] = {0,      1,      4095,   4096,    4097,    65536,
+                                   262143, 262144, 262145, 1048575, 1048576, 1048577};
     switch (random_below(s, 4)) {
     case 0:
         return edges[random_below(s, sizeof(edges) / sizeof(edges[0]))];
@@ -67,7 +67,8 @@ static void step_read(struct shadow *s, struct ros2_file *file)
     memset(s->buf, 0xa5, len + 1);
     ssize_t n = ros2_pread(file, s->buf, len, offset);
     if (n != (ssize_t)expected)
-        fail_msg("pread of %zu at %zu of %zu: %zd, %s", len, offset, s->len, n, n < 0 ? ros2_error() : "");
+        fail_msg("pread of %zu at %zu of %zu: %zd, %s", len, offset, s->len, n,
+                 n < 0 ? ros2_error() : "");
     if (memcmp(s->buf, s->data + offset, expected) != 0)
         fail_msg("pread of %zu at %zu: other bytes", len, offset);
     assert_int_equal(s->buf[len], 0xa5);
@@ -77,7 +78,8 @@ static void run(struct ros2_client *a, struct ros2_client *b, unsigned seed)
 {
     struct shadow s = {.data = calloc(1, FILE_MAX), .buf = malloc(FILE_MAX + 1), .seed = seed};
     assert_true(s.data && s.buf);
-    struct ros2_file *file[2] = {must_open(a, "/shadow", O_RDWR | O_CREAT | O_TRUNC), must_open(b, "/shadow", O_RDWR)};
+    struct ros2_file *file[2] = {must_open(a, "/shadow", O_RDWR | O_CREAT | O_TRUNC),
+                                 must_open(b, "/shadow", O_RDWR)};
     for (int i = 0; i < STEPS; i++) {
         struct ros2_file *one = file[random_below(&s, 2)];
         switch (random_below(&s, 20)) {

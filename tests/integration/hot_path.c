@@ -24,7 +24,8 @@ int main(int argc, char **argv)
     char *buf = malloc(len);
     uint64_t (*calls)(void) = NULL;
     *(void **)&calls = dlsym(RTLD_DEFAULT, "malloc_count_calls");
-    if (ros2_connect(NULL, &options, &client) < 0 || ros2_open(client, argv[1], O_RDONLY, 0, &file) < 0 ||
+    if (ros2_connect(NULL, &options, &client) < 0 ||
+        ros2_open(client, argv[1], O_RDONLY, 0, &file) < 0 ||
         ros2_pread(file, buf, len, 0) != (ssize_t)len) {
         fprintf(stderr, "%s\n", ros2_error());
         return 1;
