@@ -47,7 +47,8 @@ struct ros2_connect_options {
  * Returns 0 or -EINVAL (url, option, config), -ENOENT, -EACCES (token or certificate refused, or a secret file that others
  * can read), -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -EPROTO (not a ros2d, or TLS fails), -EPROTONOSUPPORT (version),
  * -EDQUOT (tenant's sessions), -ENOMEM. */
-int ros2_connect(const char *url, const struct ros2_connect_options *options, struct ros2_client **client_p);
+int ros2_connect(const char *url, const struct ros2_connect_options *options,
+                 struct ros2_client **client_p);
 
 /** Closes the session and frees the client. Files and directories of it must have been closed; no other thread may be in
  * a call on it, nor call with it later. In a forked child it ends the child's part only: the session is the parent's.

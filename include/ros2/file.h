@@ -38,7 +38,8 @@ struct ros2_file;
  * -EISDIR (writing a directory), -ENOTDIR, -ELOOP (O_NOFOLLOW and a symlink, or too many), -EXDEV (a symlink leads out
  * of the tenant's root), -ENAMETOOLONG (a name above 255 bytes, a path above 4095), -EMFILE, -EDQUOT (the tenant's open
  * files), -ENOSPC, -ETIMEDOUT. Source: POSIX open(). */
-int ros2_open(struct ros2_client *client, const char *path, int flags, mode_t mode, struct ros2_file **file_p);
+int ros2_open(struct ros2_client *client, const char *path, int flags, mode_t mode,
+              struct ros2_file **file_p);
 
 /** Closes file and frees it. No other thread may be in a call on it. file may be NULL.
  * What was written stays written; only ros2_fsync() makes it durable. After fork() a child's close leaves the file open

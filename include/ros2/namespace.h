@@ -24,8 +24,9 @@ extern "C" {
 struct ros2_dir;
 
 struct ros2_dirent {
-    const char *name; /* NUL-terminated; valid until the next readdir or closedir of this directory */
-    uint64_t cookie;  /* the entry's place in the directory; only equal to itself */
+    const char
+        *name; /* NUL-terminated; valid until the next readdir or closedir of this directory */
+    uint64_t cookie; /* the entry's place in the directory; only equal to itself */
 };
 
 /** Attributes of what path names; symlinks are followed.

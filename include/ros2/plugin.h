@@ -31,7 +31,8 @@ struct ros2_host {
     /* Sets the calling thread's error text; returns -err. Text: thing, cause, way out; no trailing newline. */
     int (*fail)(int err, const char *fmt, ...) ROS2_PRINTF(2, 3);
     /* One log line. outlet: the plugin's name, e.g. "transport/tcp". Never called per I/O. */
-    void (*log)(enum ros2_log_level level, const char *outlet, const char *fmt, ...) ROS2_PRINTF(3, 4);
+    void (*log)(enum ros2_log_level level, const char *outlet, const char *fmt, ...)
+        ROS2_PRINTF(3, 4);
     uint64_t (*now_ns)(void);             /* monotonic; the only clock a plugin reads */
     int (*random)(void *buf, size_t len); /* 0, or -EIO when the system has no entropy to give */
 };

@@ -24,17 +24,19 @@
 extern "C" {
 #endif
 
-#define ROS2_TRANSPORT_ABI 1
-#define ROS2_TRANSPORT_SYMBOL "ros2_transport_plugin"
-#define ROS2_TRANSPORT_KEY_MAX 256 /* bytes of a packed region key */
+#define ROS2_TRANSPORT_ABI          1
+#define ROS2_TRANSPORT_SYMBOL       "ros2_transport_plugin"
+#define ROS2_TRANSPORT_KEY_MAX      256 /* bytes of a packed region key */
 #define ROS2_TRANSPORT_SEGMENTS_MAX 64
 
 enum ros2_transport_flag {
     ROS2_TRANSPORT_POLL_ONLY = 1 << 0, /* domain_fd gives -ENOTSUP: the owner must poll */
-    ROS2_TRANSPORT_TOKENS = 1 << 1,    /* a region is named by a 64-bit token that this plugin checks at the target;
+    ROS2_TRANSPORT_TOKENS =
+        1 << 1, /* a region is named by a 64-bit token that this plugin checks at the target;
                                           registering is cheap enough to do for each operation, without key exchange */
-    ROS2_TRANSPORT_MAP_PEER = 1 << 2,  /* the peer's regions can be mapped (region_map) */
-    ROS2_TRANSPORT_REVOKES = 1 << 3,   /* region_deregister ends remote access at once, also in the middle of a put */
+    ROS2_TRANSPORT_MAP_PEER = 1 << 2, /* the peer's regions can be mapped (region_map) */
+    ROS2_TRANSPORT_REVOKES =
+        1 << 3, /* region_deregister ends remote access at once, also in the middle of a put */
 };
 
 enum ros2_memory_kind { ROS2_MEMORY_HOST = 0, ROS2_MEMORY_CUDA = 1 };
@@ -82,16 +84,17 @@ struct ros2_ep_handler {
 struct ros2_domain_options {
     size_t size;
     const struct ros2_host *host; /* borrowed for the domain's life */
-    uint32_t max_message;         /* bytes; a longer message from a peer closes its endpoint. 0: 64 KiB */
-    uint32_t send_queue;          /* bytes one endpoint may hold for unsent copied messages. 0: 256 KiB */
+    uint32_t max_message; /* bytes; a longer message from a peer closes its endpoint. 0: 64 KiB */
+    uint32_t send_queue;  /* bytes one endpoint may hold for unsent copied messages. 0: 256 KiB */
 };
 
 typedef void ros2_accept_fn(void *arg, struct ros2_listener *listener, struct ros2_ep *ep);
 
 struct ros2_transport_ops {
-    uint32_t abi;     /* ROS2_TRANSPORT_ABI */
-    uint32_t flags;   /* enum ros2_transport_flag */
-    size_t size;      /* sizeof(struct ros2_transport_ops) as the plugin was built; entries past it are absent */
+    uint32_t abi;   /* ROS2_TRANSPORT_ABI */
+    uint32_t flags; /* enum ros2_transport_flag */
+    size_t
+        size; /* sizeof(struct ros2_transport_ops) as the plugin was built; entries past it are absent */
     const char *name; /* "tcp" */
 
     /* -- domain. 0 or -ENOMEM, -EMFILE, -EINVAL. -- */
@@ -110,16 +113,16 @@ struct ros2_transport_ops {
     /* -- endpoints -- */
     /* address: "HOST:PORT" or "[V6]:PORT", numeric; port 0 picks one. on_accept gives each new endpoint, which has no
      * handler yet: set it before returning, or close it. Errors: -EINVAL, -EADDRINUSE, -EACCES, -ENOMEM. */
-    int (*listen)(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept, void *arg,
-                  struct ros2_listener **listener_p);
+    int (*listen)(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept,
+                  void *arg, struct ros2_listener **listener_p);
     /* The bound address as text, NUL-terminated. -ENOSPC when buf is too small. */
     int (*listener_address)(struct ros2_listener *listener, char *buf, size_t len);
     /* Stop (1) or resume (0) accepting, for a daemon at its limit of connections. */
     void (*listener_pause)(struct ros2_listener *listener, int paused);
     void (*listener_close)(struct ros2_listener *listener);
     /* Begins to connect; then exactly one of connected and closed. send is allowed after connected. */
-    int (*connect)(struct ros2_domain *domain, const char *address, const struct ros2_ep_handler *handler, void *arg,
-                   struct ros2_ep **ep_p);
+    int (*connect)(struct ros2_domain *domain, const char *address,
+                   const struct ros2_ep_handler *handler, void *arg, struct ros2_ep **ep_p);
     void (*ep_set_handler)(struct ros2_ep *ep, const struct ros2_ep_handler *handler, void *arg);
     /* The peer's address as text, for messages. */
     int (*ep_peer)(struct ros2_ep *ep, char *buf, size_t len);
@@ -155,11 +158,12 @@ struct ros2_transport_ops {
     /* Writes src (as one stream) over dst (as one stream; equal lengths), then delivers msg (msg_len may be 0: no
      * message). src, msg and op are borrowed until done; dst is copied. done: src is free, not: the peer has seen it.
      * A region or range that the peer does not have ends the endpoint at the peer's side. */
-    int (*put)(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struct ros2_remote *dst, int dstcnt,
-               const void *msg, size_t msg_len, struct ros2_op *op);
-    /* Reads src into dst (equal lengths). done with 0: dst holds the data. -EACCES, -ERANGE: the peer refused. */
-    int (*get)(struct ros2_ep *ep, const struct iovec *dst, int dstcnt, const struct ros2_remote *src, int srccnt,
+    int (*put)(struct ros2_ep *ep, const struct iovec *src, int srccnt,
+               const struct ros2_remote *dst, int dstcnt, const void *msg, size_t msg_len,
                struct ros2_op *op);
+    /* Reads src into dst (equal lengths). done with 0: dst holds the data. -EACCES, -ERANGE: the peer refused. */
+    int (*get)(struct ros2_ep *ep, const struct iovec *dst, int dstcnt,
+               const struct ros2_remote *src, int srccnt, struct ros2_op *op);
     /* Pushes out what is held back, as far as it goes without blocking. Runs no callback. */
     void (*flush)(struct ros2_ep *ep);
 };
