@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	CONTRIBUTING.md \
 	README.md \
 	docs/ARCHITECTURE.md \
+	docs/PERFORMANCE.md \
 	docs/PROTOCOL.md \
 	docs/PROTOCOL-tcp.md \
 	docs/SECURITY.md \
