@@ -217,7 +217,7 @@ void ros2d_regions_release(struct ros2d_regions *regions, uint64_t id)
     pthread_mutex_lock(&regions->mutex);
     slot = find(regions, id);
     assert(slot && slot->users > 0);
-    if (--slot->users == 0 && slot->revoked)
+    if (slot && --slot->users == 0 && slot->revoked)
         free_slot(regions, slot);
     pthread_mutex_unlock(&regions->mutex);
 }

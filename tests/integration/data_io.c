@@ -329,6 +329,31 @@ static void all_slots_work_at_once(void **state)
     assert_int_equal(f->peer.ops->region_deregister(region), 0);
 }
 
+/* Its next request is there before the daemon's transport has told that the last reply is out. */
+static void a_fast_client_with_one_credit_is_served(void **state)
+{
+    struct fixture *f = *state;
+    struct ros2_region *region;
+    struct peer peer;
+    uint64_t handle;
+
+    rig_write_file(&f->rig, "a", BLOCK, 4);
+    handle = rig_open(&f->rig, f->session, "a", ROS2I_RIGHT_READ);
+    peer_connect(&peer, &f->rig, f->session);
+    peer.hello.queue = 5;
+    peer.hello.credits = 1;
+    assert_int_equal(peer_handshake(&peer), 0);
+    region = peer_region(&peer, f->memory, MIB, ROS2_REGION_REMOTE_WRITE);
+    for (uint64_t i = 1; i <= 500; i++) {
+        struct ros2i_msg msg;
+        fill_read(&msg, request_id(i, 0), handle, 0, BLOCK);
+        use_region(&peer, &msg, region, (const uint32_t[]){BLOCK, 0});
+        assert_int_equal(peer_call(&peer, &msg)->bytes, BLOCK);
+    }
+    assert_int_equal(peer.ops->region_deregister(region), 0);
+    peer_disconnect(&peer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -344,6 +369,7 @@ int main(void)
         TEST(appends_go_behind_one_another),
         TEST(fsync_answers),
         TEST(all_slots_work_at_once),
+        TEST(a_fast_client_with_one_credit_is_served),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
