@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -180,6 +181,7 @@ static void a_stopped_daemon_ends_calls_by_their_deadline(void **state)
     struct ros2_file *file = must_open(client, "/data", O_RDWR);
     assert_int_equal(ros2_pread(file, buf, LEN, 0), LEN);
     kill(d.pid, SIGSTOP);
+    waitpid(d.pid, NULL, WUNTRACED); /* it has stopped, not only been told to */
     uint64_t begin = real_ns();
     assert_error(ros2_pread(file, buf, LEN, 0), ETIMEDOUT);
     assert_error(ros2_pwrite(file, buf, LEN, 0), ETIMEDOUT);
