@@ -20,7 +20,7 @@
 #include "lib/base/plugin.h"
 #include "lib/core/fork.h"
 
-/* Two thirds of a wakeup on the machines measured; more would take the core from a daemon on the same machine. */
+/* As long as ros2d spins by default. Not tuned by measurement yet; longer takes the core from a daemon on this machine. */
 #define SPIN_NS            20000u
 #define POLL_ONLY_PAUSE_NS 50000u
 /* An attach that fails for another reason than a lost session is tried again after so long. */
