@@ -74,8 +74,8 @@ struct ros2d_request {
     uint16_t flags;
     uint8_t type;
     bool inlined, append, cancelled;
-    bool
-        severed; /* a WRITE whose data was cut off with the connection: a replay is to do it, not to be told */
+    /* A WRITE whose data was cut off with the connection: a replay is to do it, not to be told. */
+    bool severed;
     struct ros2d_handle *handle; /* counted in */
     struct ros2d_segments segments;
     uint32_t crc_in[ROS2I_WIRE_CRCS_MAX];
