@@ -47,6 +47,8 @@ struct ros2d_tag {
 struct ros2d_call {
     struct ros2d_tag progress, close;
     _Atomic unsigned refs;
+    _Atomic bool
+        handed_over; /* release before gRPC gets the call, acquire with its event on another thread */
     struct ros2d_server *server; /* fixed, like state and method */
     struct ros2d_state *state;
     const struct ros2d_method *method;
