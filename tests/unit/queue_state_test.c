@@ -38,7 +38,8 @@ static struct ros2d_queue_state *get(struct ros2d_queues *queues, uint64_t seria
         .session_serial = serial, .process_nonce = {nonce}, .queue = queue};
     struct ros2d_queue_state *state;
 
-    return ros2d_queues_get(queues, &key, &state) == 0 ? state : NULL;
+    assert_int_equal(ros2d_queues_get(queues, &key, &state), 0);
+    return state;
 }
 
 static struct ros2d_queue_state *get_idle(struct ros2d_queues *queues, uint64_t serial,
@@ -46,7 +47,6 @@ static struct ros2d_queue_state *get_idle(struct ros2d_queues *queues, uint64_t 
 {
     struct ros2d_queue_state *state = get(queues, serial, 0, queue);
 
-    assert_non_null(state);
     ros2d_queues_settle(queues, state);
     return state;
 }
@@ -81,17 +81,18 @@ static void the_longest_idle_is_forgotten_and_none_in_use(void **state)
     ros2d_queues_settle(queues, used);
 }
 
-static void a_table_of_used_ones_is_full(void **state)
+static void a_table_of_used_ones_is_full(void **fixture)
 {
-    struct ros2d_queues *queues = *state;
-    struct ros2d_queue_state *used[MAX];
+    struct ros2d_queues *queues = *fixture;
+    struct ros2d_queue_key one_more = {.session_serial = 1, .queue = MAX};
+    struct ros2d_queue_state *used[MAX], *state;
 
     for (uint32_t i = 0; i < MAX; i++) {
         used[i] = get(queues, 1, 0, i);
         used[i]->in_engine = 1;
         ros2d_queues_settle(queues, used[i]);
     }
-    assert_null(get(queues, 1, 0, MAX));
+    assert_int_equal(ros2d_queues_get(queues, &one_more, &state), -EBUSY);
     for (uint32_t i = 0; i < MAX; i++) {
         used[i]->in_engine = 0;
         ros2d_queues_settle(queues, used[i]);
