@@ -92,21 +92,15 @@ const grpc_slice *ros2d_call_metadata(const struct ros2d_call *call, const char 
 
 /* --- sending --------------------------------------------------------------------------------------------- */
 
-/* gRPC orders this too, but a sanitizer cannot see inside of it. After the hand-over the call is not touched any more: it may
- * have ended on another thread. */
-static void hand_over(struct ros2d_call *call)
+/* After this the call is not touched any more: it may have ended on another thread. */
+static void hand_over(struct ros2d_tag *tag)
 {
-    atomic_store_explicit(&call->handed_over, true, memory_order_release);
-}
-
-static void take_over(struct ros2d_call *call)
-{
-    (void)atomic_load_explicit(&call->handed_over, memory_order_acquire);
+    atomic_store_explicit(&tag->handed_over, true, memory_order_release);
 }
 
 static bool start_batch(struct ros2d_call *call, const grpc_op *op, size_t count)
 {
-    hand_over(call);
+    hand_over(&call->progress);
     grpc_call_error error = grpc_call_start_batch(call->grpc, op, count, &call->progress, NULL);
 
     if (error == GRPC_CALL_OK)
@@ -382,7 +376,6 @@ static void on_close(struct ros2d_tag *tag, bool ok)
         (struct ros2d_call *)((char *)tag - offsetof(struct ros2d_call, close));
 
     (void)ok;
-    take_over(call);
     /* A parked call has nobody else to end its progress. */
     if (ros2d_server_close_watcher(call->server, call))
         unref(call);
@@ -395,7 +388,7 @@ static bool arm_close(struct ros2d_call *call)
     grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
 
     op.data.recv_close_on_server.cancelled = &call->was_cancelled;
-    hand_over(call);
+    hand_over(&call->close);
     if (grpc_call_start_batch(call->grpc, &op, 1, &call->close, NULL) == GRPC_CALL_OK)
         return true;
     unref(call);
@@ -407,7 +400,6 @@ static void on_progress(struct ros2d_tag *tag, bool ok)
 {
     struct ros2d_call *call = (struct ros2d_call *)tag; /* its first member */
 
-    take_over(call);
     switch ((enum awaiting)call->awaiting) {
     case AWAIT_CALL:
         if (!ok) { /* the server ends: no client came */
@@ -458,7 +450,7 @@ int ros2d_call_post(struct ros2d_server *server, unsigned method_index)
     grpc_call_details_init(&call->details);
     ros2d_arena_init(&call->arena, ARENA_MAX);
     ros2d_arena_init(&call->page_arena, PAGE_MAX);
-    hand_over(call);
+    hand_over(&call->progress);
     if (call->method->path)
         error = grpc_server_request_registered_call(
             server->grpc, server->registered[method_index], &call->grpc, &call->grpc_deadline,

@@ -40,6 +40,9 @@ struct ros2d_method {
 /* What a completion queue's event leads to. First member of what it belongs to, or reached by offset. */
 struct ros2d_tag {
     void (*event)(struct ros2d_tag *tag, bool ok);
+    /* Release before gRPC gets the tag, acquire when a thread gets its event. gRPC orders this too, but a sanitizer cannot
+     * see inside of it. */
+    _Atomic bool handed_over;
 };
 
 /* One reference is the chain of progress events', one the close event's: two threads may be in one call at once, but only

@@ -102,6 +102,7 @@ static void *control_main(void *arg)
         if (event.type == GRPC_OP_COMPLETE) {
             struct ros2d_tag *tag = event.tag;
 
+            (void)atomic_load_explicit(&tag->handed_over, memory_order_acquire);
             tag->event(tag, event.success != 0);
         }
         tick(server);
