@@ -23,6 +23,8 @@
 
 #define IDLE_NS    (5 * ROS2I_NS_PER_S)
 #define END_MAX_NS ROS2I_NS_PER_S
+/* An attempt to connect ends within credentials.c's MIN_RECONNECT_BACKOFF, and gRPC with it. */
+#define FORK_MAX_NS (6 * ROS2I_NS_PER_S)
 #define QUEUES_KEPT \
     16 /* completion queues kept for the next call; more at once are made and dropped */
 
@@ -34,6 +36,8 @@ static struct {
     bool renew; /* this is a forked child, and its parent had gRPC up before */
     bool ever_up;
     bool ending;  /* it was shut down, and no fork has waited for its last threads since */
+    bool lingers; /* it was shut down, but pieces of it outlived the wait for its end */
+    bool broken;  /* this is a forked child, and gRPC was still up when it was forked */
     bool shared;  /* gRPC was up before us: somebody else in the process uses this copy of it */
     bool busy;    /* a thread starts or stops gRPC */
     bool forking; /* from prepare to the parent's or child's handler */
@@ -159,7 +163,7 @@ static void start(void)
     runtime.renew = false; /* busy guards it here */
     block_signals(&mask);
     gpr_set_log_function(log_line);
-    bool shared = grpc_is_initialized();
+    bool shared = grpc_is_initialized() && !runtime.lingers;
     grpc_init();
     ros2i_runtime_lock();
     runtime.shared = shared;
@@ -176,16 +180,42 @@ static void destroy_queue(grpc_completion_queue *queue)
     grpc_completion_queue_destroy(queue);
 }
 
+/* gRPC tells a destroyed channel's connecting from a completion queue's thread, and none is left by then: the channel would
+ * last until the attempt's time is over (seconds). So an attempt is first driven to its end, if that comes soon. */
+static void settle(grpc_channel *channel)
+{
+    gpr_timespec deadline =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(END_MAX_NS, GPR_TIMESPAN));
+    grpc_completion_queue *queue = NULL;
+
+    while (grpc_channel_check_connectivity_state(channel, 0) == GRPC_CHANNEL_CONNECTING &&
+           gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), deadline) < 0) {
+        if (!queue)
+            queue = grpc_completion_queue_create_for_pluck(NULL);
+        grpc_channel_watch_connectivity_state(channel, GRPC_CHANNEL_CONNECTING, deadline, queue,
+                                              channel);
+        grpc_completion_queue_pluck(queue, channel, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    }
+    if (queue)
+        destroy_queue(queue);
+}
+
+static void destroy_channel(grpc_channel *channel)
+{
+    settle(channel);
+    grpc_channel_destroy(channel);
+}
+
 /* A channel counts as a user of gRPC until its last piece is gone, which gRPC's own threads see to; the last of them then
  * shuts gRPC down in a thread of its own. A fork before that end leaves the child a locked gRPC. A program that uses the
  * same copy of gRPC keeps it up for good: then there is nothing to wait for, and forks are that program's to arrange. */
-static void wait_for_grpcs_end(void)
+static void wait_for_grpcs_end(uint64_t max_ns)
 {
     struct timespec pause = {.tv_nsec = 200000};
 
-    for (uint64_t waited_ns = 0; grpc_is_initialized() && waited_ns < END_MAX_NS;
-         waited_ns += 200000)
+    for (uint64_t waited_ns = 0; grpc_is_initialized() && waited_ns < max_ns; waited_ns += 200000)
         nanosleep(&pause, NULL);
+    runtime.lingers = grpc_is_initialized(); /* busy, or the fork, guards it here */
 }
 
 /* No users. The list of clients cannot change while busy is set. */
@@ -196,14 +226,14 @@ static void stop(void)
     ros2i_runtime_unlock();
     for (struct ros2i_grpc_client *client = runtime.clients; client; client = client->next) {
         if (client->channel)
-            grpc_channel_destroy(client->channel);
+            destroy_channel(client->channel);
         client->channel = NULL;
     }
     while (runtime.queue_count > 0)
         destroy_queue(runtime.queue[--runtime.queue_count]);
     grpc_shutdown_blocking();
     if (!runtime.shared)
-        wait_for_grpcs_end();
+        wait_for_grpcs_end(END_MAX_NS);
     gpr_set_log_function(NULL);
     ros2i_runtime_lock();
 }
@@ -270,7 +300,7 @@ void ros2i_runtime_remove(struct ros2i_grpc_client *client)
     bool last = !runtime.clients;
     if (channel) {
         ros2i_runtime_unlock();
-        grpc_channel_destroy(channel);
+        destroy_channel(channel);
         ros2i_runtime_lock();
     }
     if (last && runtime.up)
@@ -285,6 +315,11 @@ void ros2i_runtime_remove(struct ros2i_grpc_client *client)
 static int count_in(uint64_t deadline_ns)
 {
     while (runtime.busy || runtime.forking || !runtime.up) {
+        if (runtime.broken)
+            return ros2i_fail(
+                ENOTRECOVERABLE,
+                "the parent was connecting to its daemon when this process was "
+                "forked, and gRPC could not be stopped for that: fork again, or exec");
         if (!runtime.busy && !runtime.forking) {
             runtime.busy = true;
             start();
@@ -418,6 +453,8 @@ void ros2i_control_fork_prepare(void)
     if (runtime.up)
         stop();
     join_helper();
+    if (runtime.lingers)
+        wait_for_grpcs_end(FORK_MAX_NS);
     if (runtime.ending && !runtime.shared)
         ros2i_leftover_wait(END_MAX_NS);
     runtime.ending = false;
@@ -434,6 +471,7 @@ void ros2i_control_fork_child(void)
 {
     runtime.forking = false;
     runtime.renew = runtime.ever_up;
+    runtime.broken = runtime.broken || runtime.lingers;
     init_conditions(); /* the parent's waiting threads are counted in them, and are not here */
     for (struct ros2i_grpc_client *client = runtime.clients; client; client = client->next)
         client->forked(client);

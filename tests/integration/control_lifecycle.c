@@ -2,6 +2,7 @@
 /* gRPC comes and goes: with the first call, when idle, with the last control, and around fork(). */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -329,6 +331,45 @@ static void two_threads_fork_at_once(void **state)
     ros2i_control_destroy(control);
 }
 
+static void *stat_mute(void *arg)
+{
+    struct ros2_attr attr;
+
+    return (void *)(intptr_t)ros2i_control_stat(arg, "/", false, world_deadline_ms(2000), &attr);
+}
+
+/* A peer that accepts and says nothing keeps a plain connection in the making until its time is over, and gRPC up with it:
+ * the fork waits for that, and the child can make calls that end in time. */
+static void fork_while_connecting_to_a_mute_peer(void **state)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct ros2i_control *control;
+    pthread_t thread;
+    void *result;
+
+    (void)state;
+    assert_int_equal(bind(peer, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(peer, 16), 0);
+    assert_int_equal(getsockname(peer, (struct sockaddr *)&address, &len), 0);
+    struct ros2i_control_options options = {
+        .host = "127.0.0.1", .port = ntohs(address.sin_port), .plaintext = true};
+    world_assert_ok(ros2i_control_create(&options, &control));
+    assert_int_equal(pthread_create(&thread, NULL, stat_mute, control), 0);
+    struct pollfd incoming = {.fd = peer, .events = POLLIN};
+    assert_int_equal(poll(&incoming, 1, 60000), 1);
+
+    pid_t child = fork_child();
+    if (child == 0)
+        _exit(stat_mute(control) != (void *)(intptr_t)-ETIMEDOUT);
+    assert_int_equal(wait_child(child), 0);
+    pthread_join(thread, &result);
+    assert_int_equal((intptr_t)result, -ETIMEDOUT);
+    ros2i_control_destroy(control);
+    close(peer);
+}
+
 /* A function of readdir runs with no call open. */
 static int fork_in_entry(void *arg, const char *name, size_t name_len, const struct ros2_attr *attr,
                          uint64_t cookie)
@@ -393,6 +434,7 @@ int main(void)
         cmocka_unit_test(fork_before_the_first_call_works),
         cmocka_unit_test(calls_in_flight_survive_forks),
         cmocka_unit_test(two_threads_fork_at_once),
+        cmocka_unit_test(fork_while_connecting_to_a_mute_peer),
         cmocka_unit_test(a_list_function_may_fork_and_call),
         cmocka_unit_test(signal_dispositions_and_mask_stay),
     };
