@@ -25,6 +25,8 @@ AM_TESTS_ENVIRONMENT = \
 	ROS2_PLUGIN_PATH='$(abs_top_builddir)/.libs'; export ROS2_PLUGIN_PATH; \
 	ROS2D='$(abs_top_builddir)/ros2d'; export ROS2D; \
 	ROS2CTL='$(abs_top_builddir)/ros2ctl'; export ROS2CTL; \
+	SANITIZER_FLAGS='$(SANITIZER_FLAGS)'; export SANITIZER_FLAGS; \
+	CC='$(CC)'; export CC; \
 	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
 	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir;
 

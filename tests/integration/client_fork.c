@@ -170,18 +170,9 @@ static void *open_all_the_time(void *arg)
     return NULL;
 }
 
-static void skip_under_tsan(void)
-{
-#ifdef __SANITIZE_THREAD__
-    print_message("# the thread sanitizer allows no new threads after a fork() with threads\n");
-    skip();
-#endif
-}
-
 static void fork_while_other_threads_are_in_calls(void **state)
 {
     (void)state;
-    skip_under_tsan();
     pthread_t threads[3];
     atomic_store(&stop, false);
     for (int i = 0; i < 3; i++)
@@ -217,7 +208,6 @@ static void *fork_here(void *arg)
 static void fork_from_a_thread_that_is_not_the_first(void **state)
 {
     (void)state;
-    skip_under_tsan();
     pthread_t thread;
     pid_t child = -1;
     pthread_create(&thread, NULL, fork_here, &child);

@@ -10,7 +10,7 @@ trap '[ -n "$daemon" ] && kill "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/nu
 
 awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$top/README.md" >"$dir/reader.c"
 # shellcheck disable=SC2086
-if "$build/libtool" --silent --tag=CC --mode=link ${CC:-cc} ${README_CFLAGS:-} -std=gnu11 -Wall -Werror -I"$top/include" \
+if "$build/libtool" --silent --tag=CC --mode=link ${CC:-cc} ${SANITIZER_FLAGS-} -std=gnu11 -Wall -Werror -I"$top/include" \
     -I"$build/include" "$dir/reader.c" "$build/libros2.la" -o "$dir/reader" 2>"$dir/cc.log"; then
     echo "ok 1 - the example compiles without warnings"
 else
