@@ -31,8 +31,8 @@ struct ros2d_config {
         uint32_t credits;       /* 64 */
         uint32_t inline_limit;  /* 4096 */
         uint32_t max_io;        /* 1 MiB */
-        uint32_t chunk;         /* 256 KiB */
-        uint32_t bounce_memory; /* per thread: 16 MiB */
+        uint32_t chunk;         /* 1 MiB */
+        uint32_t bounce_memory; /* per thread: 64 MiB */
         bool checksum;          /* true */
         uint32_t handshake_timeout_ms; /* 10000 */
         uint32_t max_channels;         /* 4096 */

@@ -118,7 +118,7 @@ static int judge_sizes(const struct ros2d_config_file *file)
 
     if (chunk & (chunk - 1))
         return ros2d_config_fail(file, "data.chunk", EINVAL,
-                                 "%u is not a power of two; 262144 is a good value", chunk);
+                                 "%u is not a power of two; 1048576 is a good value", chunk);
     if (chunks > ROS2I_WIRE_CRCS_MAX)
         return ros2d_config_fail(
             file, "data.chunk", EINVAL,

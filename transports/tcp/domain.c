@@ -326,7 +326,7 @@ int tcp_progress(struct ros2_domain *domain)
     if (domain->depth > 0) /* from a callback: the call below us goes on */
         return 0;
     tcp_domain_enter(domain);
-    bool due = domain->connecting > 0 || !tcp_domain_direct(domain) ||
+    bool due = domain->connecting > 0 || domain->bulk > 0 || !tcp_domain_direct(domain) ||
                ++domain->turn % TURNS_BETWEEN_POLLS == 0;
     bool armed = domain->armed;
     domain->armed = false;

@@ -35,6 +35,7 @@ struct ros2_domain {
     unsigned turn;
     unsigned ep_count;   /* in eps */
     unsigned connecting; /* of these */
+    unsigned bulk; /* of these, wait for much data at once: only epoll knows when it is there */
     unsigned linger_count;
     uint64_t timer_ns; /* when timer_fd fires; 0: off */
 

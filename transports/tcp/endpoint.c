@@ -21,6 +21,9 @@
 /* What one endpoint may take of one call of progress, so that others get their turn. */
 #define TURN_FRAMES 64
 #define TURN_BYTES  (1u << 20)
+/* See set_low_water(). */
+#define BULK_MIN (128u << 10)
+#define BULK_MAX (1u << 20)
 /* Unacknowledged data, or probes of a silent connection, are given up after 15 s: where the last of these is set, it
  * takes the place of the number of probes. */
 #define KEEPALIVE_IDLE_S     5
@@ -63,6 +66,7 @@ int tcp_ep_create(struct ros2_domain *domain, int fd, const union tcp_address *p
     ep->state = state;
     ep->domain = domain;
     ep->fd = fd;
+    ep->low_water = 1;
     ep->usable = state == TCP_EP_OPEN;
     ep->peer = *peer;
     tcp_list_init(&ep->ready_link);
@@ -284,7 +288,7 @@ static ssize_t read_some(struct ros2_ep *ep, bool *drained_p)
     return -1;
 }
 
-int tcp_ep_receive(struct ros2_ep *ep)
+static int receive(struct ros2_ep *ep)
 {
     int frames = TURN_FRAMES;
     size_t bytes = 0;
@@ -316,6 +320,38 @@ int tcp_ep_receive(struct ros2_ep *ep)
         bytes += (size_t)n;
     }
     return TURN_FRAMES - frames + (bytes > 0);
+}
+
+/* epoll tells of ep when it has so many bytes, or its end. */
+static void ask_for(struct ros2_ep *ep, int bytes)
+{
+    if (bytes == ep->low_water ||
+        setsockopt(ep->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) < 0)
+        return;
+    ep->domain->bulk += (bytes > 1) - (ep->low_water > 1);
+    ep->low_water = bytes;
+}
+
+/* In the middle of a frame with much data a wake-up for each packet is waste, for both ends: it costs the sender more than the
+ * copy of what it tells of, and the two fight for the socket's lock. So epoll is told to wait for all of it: one or two
+ * system calls per BULK_MAX bytes. The kernel makes the socket's buffer large enough by itself. */
+static void set_low_water(struct ros2_ep *ep)
+{
+    const struct tcp_receive *rx = &ep->receive;
+
+    if (rx->await != TCP_AWAIT_DATA || rx->data_left < BULK_MIN || ep->error)
+        ask_for(ep, 1);
+    else
+        ask_for(ep, rx->data_left < BULK_MAX ? (int)rx->data_left : (int)BULK_MAX);
+}
+
+int tcp_ep_receive(struct ros2_ep *ep)
+{
+    int events = receive(ep);
+
+    if (ep->state == TCP_EP_OPEN)
+        set_low_water(ep);
+    return events;
 }
 
 /* -- ending -- */
@@ -386,6 +422,7 @@ void tcp_ep_unlink(struct ros2_ep *ep, bool close_fd)
     tcp_list_remove(&ep->output_link);
     if (ep->state == TCP_EP_CONNECTING || ep->state == TCP_EP_OPEN)
         domain->ep_count--;
+    ask_for(ep, 1);
     domain->connecting -= ep->state == TCP_EP_CONNECTING;
     if (close_fd && ep->fd >= 0) {
         tcp_domain_close_fd(domain, ep->fd);

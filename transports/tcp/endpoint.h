@@ -31,6 +31,7 @@ struct ros2_ep {
     bool usable;       /* accepted, or connected() was called: transfers are allowed */
     bool handled;      /* handler is set */
     bool stuck;        /* the socket took no more */
+    int low_water;     /* bytes that the socket has to have before epoll tells of it */
     bool backlog;      /* frames lie in the receive buffer that the last turn had no time for */
     int error; /* negative: sending failed; the connection ends once all received is delivered */
     struct ros2_ep_handler handler;
