@@ -40,7 +40,7 @@ struct report {
     char where[120];
 };
 
-static void on_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+ROS2_PRINTF(3, 0) static void on_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
 {
     struct report *report = ctx;
     char line[200];

@@ -47,6 +47,7 @@ void rig_start(struct rig *rig, const char *rules, void (*change)(struct ros2d_c
     assert_int_equal(mkdir(rig->root, 0700), 0);
     MUST(ros2d_config_defaults(&rig->config));
     set(&rig->config->data.listen, "127.0.0.1:0");
+    rig->config->data.chunk = 1 << 18; /* so that a request has several */
     if (change)
         change(rig->config);
     open_engines(rig, rules);

@@ -79,7 +79,7 @@ static void a_small_file_leaves_the_defaults(void **state)
     assert_null(config->control.cert_file);
     assert_string_equal(config->data.transport, "tcp");
     assert_int_equal(config->data.max_io, 1 << 20);
-    assert_int_equal(config->data.chunk, 1 << 18);
+    assert_int_equal(config->data.chunk, 1 << 20);
     assert_true(config->data.checksum);
     assert_string_equal(config->engine.name, "posix");
     assert_string_equal(config->engine.root, "/srv");
