@@ -117,6 +117,37 @@ static void a_cut_forgets_the_rest_only(void **state)
     tcp_queue_fini(&queue);
 }
 
+/* The first record behind the wrap goes: what is left ends at the ring's end, and grows from there. */
+static void a_cut_behind_the_wrap_ends_at_the_wrap(void **state)
+{
+    const size_t len = 1000 - sizeof(struct tcp_record);
+    struct tcp_queue queue = {0};
+    struct tcp_record *record;
+
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++)
+        assert_int_equal(tcp_queue_append(&queue, len, 0, 0, 10 + i, &record), 0);
+    assert_int_equal(queue.cap, 4096);
+    tcp_queue_pop(&queue);
+    tcp_queue_pop(&queue);
+    assert_int_equal(tcp_queue_append(&queue, len, 0, 0, 14, &record), 0);
+    assert_ptr_equal((uint8_t *)record, queue.ring);
+    tcp_queue_cut(&queue, record);
+    assert_int_equal(queue.count, 2);
+    assert_int_equal(queue.wire_left, 12 + 13);
+    record = tcp_queue_head(&queue);
+    assert_int_equal(record->wire_len, 12);
+    record = tcp_queue_next(&queue, record);
+    assert_int_equal(record->wire_len, 13);
+    assert_null(tcp_queue_next(&queue, record));
+    assert_int_equal(tcp_queue_append(&queue, len, 0, 0, 15, &record), 0);
+    tcp_queue_pop(&queue);
+    tcp_queue_pop(&queue);
+    assert_int_equal(tcp_queue_head(&queue)->wire_len, 15);
+    assert_null(tcp_queue_next(&queue, tcp_queue_head(&queue)));
+    tcp_queue_fini(&queue);
+}
+
 static void steady_traffic_does_not_grow_the_ring(void **state)
 {
     struct tcp_queue queue = {0};
@@ -137,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_keep_their_order_and_bytes),
         cmocka_unit_test(a_cut_forgets_the_rest_only),
+        cmocka_unit_test(a_cut_behind_the_wrap_ends_at_the_wrap),
         cmocka_unit_test(steady_traffic_does_not_grow_the_ring),
     };
 

@@ -134,9 +134,23 @@ void tcp_queue_pop(struct tcp_queue *queue)
         queue->head = after(queue, queue->head);
 }
 
+/* Where the records before the one at offset end. That is the marker at the ring's end, and not offset, when it is the
+ * first one behind the wrap: with the tail at offset a walk would go on over bytes that nobody owns. */
+static size_t end_before(const struct tcp_queue *queue, size_t offset)
+{
+    size_t at = queue->head, end = offset;
+
+    while (at != offset) {
+        end = at + record_at(queue, at)->size;
+        at = after(queue, at);
+    }
+    return end;
+}
+
 void tcp_queue_cut(struct tcp_queue *queue, struct tcp_record *record)
 {
     size_t offset = (size_t)((uint8_t *)record - queue->ring);
+    size_t tail = end_before(queue, offset);
 
     if (offset == queue->head) {
         queue->wire_left += queue->sent;
@@ -147,5 +161,5 @@ void tcp_queue_cut(struct tcp_queue *queue, struct tcp_record *record)
         queue->wire_left -= r->wire_len;
         queue->count--;
     }
-    queue->tail = offset;
+    queue->tail = tail;
 }
