@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A list under a mutex that nobody holds for longer than a few instructions; the eventfd wakes a sleeping owner. */
+/* A list under a mutex that nobody holds for longer than a few instructions and a system call that does not block; the
+ * eventfd wakes a sleeping owner. Always holds under the mutex: `full`, and the eventfd is readable, while there are
+ * letters. */
 #include "config.h"
 
 #include "daemon/data/mailbox.h"
@@ -50,9 +52,11 @@ int ros2d_mailbox_post(struct ros2d_mailbox *box, enum ros2d_letter_kind kind,
     *box->last_p = letter;
     box->last_p = &letter->next;
     atomic_store_explicit(&box->full, true, memory_order_release);
-    pthread_mutex_unlock(&box->mutex);
+    /* Under the mutex: between the flag and a later write the owner could take the letter and find nothing to read. The
+     * descriptor would then stay readable with the flag down, and the owner never sleep again. */
     while (write(box->fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ; /* EAGAIN: it is readable already */
+    pthread_mutex_unlock(&box->mutex);
     return 0;
 }
 
@@ -69,10 +73,9 @@ struct ros2d_letter *ros2d_mailbox_take(struct ros2d_mailbox *box)
     box->first = NULL;
     box->last_p = &box->first;
     atomic_store_explicit(&box->full, false, memory_order_relaxed);
-    pthread_mutex_unlock(&box->mutex);
-    /* A letter posted between the two is found by the next turn: the flag is set again, whatever the eventfd says. */
     while (read(box->fd, &count, sizeof(count)) < 0 && errno == EINTR)
         ;
+    pthread_mutex_unlock(&box->mutex);
     return first;
 }
 

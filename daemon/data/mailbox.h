@@ -23,7 +23,7 @@ struct ros2d_mailbox {
     pthread_mutex_t mutex;
     struct ros2d_letter *first, **last_p; /* guarded by mutex */
     atomic_bool full;                     /* a look without the lock */
-    int fd;                               /* eventfd, readable when full */
+    int fd; /* eventfd, readable when full; written and read under mutex */
 };
 
 int ros2d_mailbox_init(struct ros2d_mailbox *box);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 
 static bool is_readable(const struct ros2d_mailbox *box)
@@ -112,12 +113,57 @@ static void no_letter_is_lost_between_threads(void **state)
     ros2d_mailbox_fini(&box);
 }
 
+struct turns {
+    struct ros2d_mailbox box;
+    _Atomic int asked, posted;
+};
+
+static void *post_when_asked(void *arg)
+{
+    struct turns *turns = arg;
+
+    for (int i = 1; i <= POSTS; i++) {
+        while (atomic_load(&turns->asked) < i)
+            sched_yield();
+        if (ros2d_mailbox_post(&turns->box, ROS2D_LETTER_DRAIN, NULL, 0) < 0)
+            return arg;
+        atomic_store(&turns->posted, i);
+    }
+    return NULL;
+}
+
+/* The owner looks while a letter is being posted. A descriptor that stayed readable would never let it sleep again. */
+static void the_descriptor_is_quiet_once_all_is_taken(void **state)
+{
+    struct turns turns = {.asked = 0};
+    struct ros2d_letter *letter;
+    pthread_t thread;
+    void *bad;
+
+    (void)state;
+    assert_int_equal(ros2d_mailbox_init(&turns.box), 0);
+    assert_int_equal(pthread_create(&thread, NULL, post_when_asked, &turns), 0);
+    for (int i = 1; i <= POSTS; i++) {
+        atomic_store(&turns.asked, i);
+        while (!(letter = ros2d_mailbox_take(&turns.box)))
+            ;
+        ros2d_letter_free(letter);
+        while (atomic_load(&turns.posted) < i)
+            sched_yield();
+        assert_false(is_readable(&turns.box));
+    }
+    pthread_join(thread, &bad);
+    assert_null(bad);
+    ros2d_mailbox_fini(&turns.box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_come_in_order_and_wake_the_owner),
         cmocka_unit_test(a_letter_holds_its_session_until_it_is_freed_or_dropped),
         cmocka_unit_test(no_letter_is_lost_between_threads),
+        cmocka_unit_test(the_descriptor_is_quiet_once_all_is_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
