@@ -43,13 +43,33 @@ static int check_item(const struct ros2d_call *call, const Ros2__V1__OpenItem *i
     return rc;
 }
 
+/* There is a place for the handle. */
+static int open_reserved(struct ros2d_call *call, const Ros2__V1__OpenItem *item, const char *path,
+                         uint32_t reserved, Ros2__V1__OpenResult *result)
+{
+    const struct ros2d_tenant *tenant = call->principal.tenant;
+    struct ros2_node *node;
+    struct ros2_attr attr;
+    int rc = tenant->engine_ops->open(tenant->root, path, item->flags, item->mode, &node, &attr);
+
+    if (rc < 0) {
+        ros2d_handles_abort(call->state->handles, call->session, reserved);
+        return rc;
+    }
+    ros2d_attributes_fill(result->attributes, &attr);
+    result->rights = rights_of(item->flags);
+    rc = ros2d_handles_commit(call->state->handles, call->session, reserved, node, result->rights,
+                              S_ISDIR(attr.mode), &result->handle);
+    if (rc < 0)
+        tenant->engine_ops->close(node);
+    return rc;
+}
+
 static int open_item(struct ros2d_call *call, const Ros2__V1__OpenItem *item,
                      Ros2__V1__OpenResult *result)
 {
-    const struct ros2d_tenant *tenant = call->principal.tenant;
     char path[ROS2D_PATH_MAX + 1];
-    struct ros2_node *node;
-    struct ros2_attr attr;
+    uint32_t reserved;
     int rc = check_item(call, item);
 
     if (rc == 0)
@@ -59,15 +79,10 @@ static int open_item(struct ros2d_call *call, const Ros2__V1__OpenItem *item,
     result->attributes = ros2d_call_alloc(call, sizeof *result->attributes);
     if (!result->attributes)
         return -ENOMEM;
-    rc = tenant->engine_ops->open(tenant->root, path, item->flags, item->mode, &node, &attr);
-    if (rc < 0)
-        return rc;
-    ros2d_attributes_fill(result->attributes, &attr);
-    result->rights = rights_of(item->flags);
-    rc = ros2d_handles_open(call->state->handles, call->session, node, result->rights,
-                            S_ISDIR(attr.mode), &result->handle);
-    if (rc < 0)
-        tenant->engine_ops->close(node);
+    /* Before the engine is asked: to open may make the file, or cut it to nothing. */
+    rc = ros2d_handles_reserve(call->state->handles, call->session, &reserved);
+    if (rc == 0)
+        rc = open_reserved(call, item, path, reserved, result);
     if (rc == -ESHUTDOWN)
         rc = ros2i_fail(ENOKEY, "the session was closed meanwhile; connect again");
     return rc;

@@ -4,6 +4,7 @@
  *   open: generation is odd
  *   closing: generation is even, `closing` holds it; whoever sees refs at zero then and swaps closing to 0 has the node
  *   free: closing is 0 and the slot is on the free list
+ *   reserved: as free, but on no list: an open that is under way has it
  *
  * The node's taker saw refs at zero after the generation was bumped: from then on nobody can count in and find the handle
  * valid. `closing` names the generation, so a thread that was held up between its look at refs and its swap cannot take a
@@ -110,6 +111,11 @@ void ros2d_handles_destroy(struct ros2d_handles *handles)
 
 /* -- open -- */
 
+static int closed_meanwhile(void)
+{
+    return ros2i_fail(ESHUTDOWN, "the session was closed meanwhile");
+}
+
 static struct slot *new_slot(struct ros2d_handles *handles)
 {
     struct slot *slot;
@@ -126,20 +132,46 @@ static struct slot *new_slot(struct ros2d_handles *handles)
     return slot;
 }
 
-/* Under the mutex: a session that closes after this finds the handle in the table. */
-static int insert(struct ros2d_handles *handles, struct ros2d_session *session,
-                  const struct ros2d_handle *what, uint64_t *handle_p)
+int ros2d_handles_reserve(struct ros2d_handles *handles, struct ros2d_session *session,
+                          uint32_t *reserved_p)
 {
+    struct ros2d_limit *limit = &session->principal.tenant->limits.open_files;
     struct slot *slot;
-    uint32_t generation;
+    int rc;
 
     if (atomic_load_explicit(&session->closed, memory_order_acquire))
-        return ros2i_fail(ESHUTDOWN, "the session was closed meanwhile");
+        return closed_meanwhile();
+    rc = ros2d_limit_take(limit, 1, "open files", "limits.open_files");
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&handles->mutex);
     slot = new_slot(handles);
-    if (!slot)
+    pthread_mutex_unlock(&handles->mutex);
+    if (!slot) {
+        ros2d_limit_give(limit, 1);
         return ros2i_fail(
             EMFILE, "%u files are open, all that the daemon has room for; raise limits.open_files",
             handles->max);
+    }
+    *reserved_p = slot->h.index;
+    return 0;
+}
+
+void ros2d_handles_abort(struct ros2d_handles *handles, struct ros2d_session *session,
+                         uint32_t reserved)
+{
+    ros2d_limit_give(&session->principal.tenant->limits.open_files, 1);
+    free_slot(handles, &handles->slot[reserved]);
+}
+
+/* Under the mutex: a session that closes after this finds the handle in the table. */
+static int insert(struct ros2d_handles *handles, struct ros2d_session *session, struct slot *slot,
+                  const struct ros2d_handle *what, uint64_t *handle_p)
+{
+    uint32_t generation;
+
+    if (atomic_load_explicit(&session->closed, memory_order_acquire))
+        return closed_meanwhile();
     slot->h.session_serial = what->session_serial;
     slot->h.tenant = what->tenant;
     slot->h.node = what->node;
@@ -153,25 +185,34 @@ static int insert(struct ros2d_handles *handles, struct ros2d_session *session,
     return 0;
 }
 
-int ros2d_handles_open(struct ros2d_handles *handles, struct ros2d_session *session,
-                       struct ros2_node *node, uint32_t rights, bool directory, uint64_t *handle_p)
+int ros2d_handles_commit(struct ros2d_handles *handles, struct ros2d_session *session,
+                         uint32_t reserved, struct ros2_node *node, uint32_t rights, bool directory,
+                         uint64_t *handle_p)
 {
-    struct ros2d_tenant *tenant = session->principal.tenant;
     struct ros2d_handle what = {.session_serial = session->serial,
-                                .tenant = tenant,
+                                .tenant = session->principal.tenant,
                                 .node = node,
                                 .rights = rights,
                                 .directory = directory};
-    int rc = ros2d_limit_take(&tenant->limits.open_files, 1, "open files", "limits.open_files");
+    int rc;
 
-    if (rc < 0)
-        return rc;
     pthread_mutex_lock(&handles->mutex);
-    rc = insert(handles, session, &what, handle_p);
+    rc = insert(handles, session, &handles->slot[reserved], &what, handle_p);
     pthread_mutex_unlock(&handles->mutex);
     if (rc < 0)
-        ros2d_limit_give(&tenant->limits.open_files, 1);
+        ros2d_handles_abort(handles, session, reserved);
     return rc;
+}
+
+int ros2d_handles_open(struct ros2d_handles *handles, struct ros2d_session *session,
+                       struct ros2_node *node, uint32_t rights, bool directory, uint64_t *handle_p)
+{
+    uint32_t reserved;
+    int rc = ros2d_handles_reserve(handles, session, &reserved);
+
+    return rc < 0 ? rc
+                  : ros2d_handles_commit(handles, session, reserved, node, rights, directory,
+                                         handle_p);
 }
 
 /* -- use -- */

@@ -29,8 +29,20 @@ int ros2d_handles_create(uint32_t max, struct ros2d_handles **handles_p);
 /* All sessions are closed, no references are left. */
 void ros2d_handles_destroy(struct ros2d_handles *handles);
 
-/* Takes the node over on success: the engine's close runs when the handle is closed and unused. On failure it stays the
- * caller's. -EMFILE: daemon-wide table full; -EDQUOT: the tenant's open_files; -ESHUTDOWN: the session was closed meanwhile. */
+/* Room for one more, before the engine is asked: an open that is refused for want of it must not have made or cut the file.
+ * Ends with commit or abort. -EMFILE: daemon-wide table full; -EDQUOT: the tenant's open_files; -ESHUTDOWN: the session was
+ * closed meanwhile. */
+int ros2d_handles_reserve(struct ros2d_handles *handles, struct ros2d_session *session,
+                          uint32_t *reserved_p);
+/* Leaves the error text as it is. */
+void ros2d_handles_abort(struct ros2d_handles *handles, struct ros2d_session *session,
+                         uint32_t reserved);
+/* Takes the node over on success: the engine's close runs when the handle is closed and unused. On failure (-ESHUTDOWN) it
+ * stays the caller's. The reservation is used up either way. */
+int ros2d_handles_commit(struct ros2d_handles *handles, struct ros2d_session *session,
+                         uint32_t reserved, struct ros2_node *node, uint32_t rights, bool directory,
+                         uint64_t *handle_p);
+/* The two in one, for a node that is open already. */
 int ros2d_handles_open(struct ros2d_handles *handles, struct ros2d_session *session,
                        struct ros2_node *node, uint32_t rights, bool directory, uint64_t *handle_p);
 /* Data or control thread; no lock, never blocks. NULL: unknown, stale, or of another session. */

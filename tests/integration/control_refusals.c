@@ -37,7 +37,7 @@ static int start(void **state)
              world_path(&with_certificates, "tls/ca.pem"));
     world_write_config(&with_certificates, lines, "", 0);
     world_start_config(&with_certificates, 0);
-    world_write_config(&plain, "  plaintext: true\n", "", 1);
+    world_write_config(&plain, "  plaintext: true\n", "limits:\n  open_files: 2\n", 1);
     world_start_config(&plain, 1);
     plain.ca_file[0] = '\0';
     /* A CA that nobody trusts. */
@@ -150,6 +150,37 @@ static void a_read_only_token_changes_nothing(void **state)
                         "read-only");
     world_assert_ok(ros2i_control_stat(control, "/ro", false, world_deadline(), &attr));
     assert_int_equal(attr.size, 4);
+    ros2i_control_destroy(control);
+}
+
+/* Neither made nor cut to nothing: the engine is not asked. */
+static void a_refused_open_changes_no_file(void **state)
+{
+    struct ros2i_control_options options = world_options(&plain);
+    struct ros2i_open_item item[] = {
+        {.path = "/kept", .open_flags = ROS2_OPEN_READ},
+        {.path = "/kept", .open_flags = ROS2_OPEN_READ},
+        {.path = "/kept", .open_flags = ROS2_OPEN_WRITE | ROS2_OPEN_TRUNCATE},
+        {.path = "/made", .open_flags = ROS2_OPEN_WRITE | ROS2_OPEN_CREATE, .mode = 0600},
+    };
+    struct ros2i_control *control;
+    struct ros2i_session session;
+    struct ros2_attr attr;
+
+    (void)state;
+    options.plaintext = true;
+    assert_int_equal(daemon_write_file(&plain, "store/kept", 0644, "all of it"), 0);
+    world_assert_ok(ros2i_control_create(&options, &control));
+    world_assert_ok(ros2i_control_open_session(control, world_nonce, world_deadline(), &session));
+    world_assert_ok(ros2i_control_open_many(control, item, 4, world_deadline()));
+    assert_int_equal(item[0].err | item[1].err, 0);
+    assert_int_equal(item[2].err, -EDQUOT);
+    assert_int_equal(item[3].err, -EDQUOT);
+    assert_non_null(strstr(item[3].error_text, "limits.open_files"));
+    world_assert_ok(ros2i_control_stat(control, "/kept", false, world_deadline(), &attr));
+    assert_int_equal(attr.size, 9);
+    assert_int_equal(ros2i_control_stat(control, "/made", false, world_deadline(), &attr), -ENOENT);
+    world_assert_ok(ros2i_control_close_session(control, world_deadline()));
     ros2i_control_destroy(control);
 }
 
@@ -394,6 +425,7 @@ int main(void)
         cmocka_unit_test(an_expired_token_is_refused),
         cmocka_unit_test(no_token_is_refused),
         cmocka_unit_test(a_read_only_token_changes_nothing),
+        cmocka_unit_test(a_refused_open_changes_no_file),
         cmocka_unit_test(anothers_session_is_unknown),
         cmocka_unit_test(a_daemon_of_another_ca_is_not_trusted),
         cmocka_unit_test(a_daemon_of_another_name_is_not_trusted),

@@ -149,6 +149,46 @@ static void a_full_table_and_a_used_up_quota_are_told_apart(void **state)
     ros2d_session_put(session);
 }
 
+static void a_reservation_counts_as_an_open_file_until_it_is_given_up(void **state)
+{
+    struct tables *t = *state;
+    struct ros2d_session *session = tables_session(t);
+    struct ros2_node *node = fixture_node();
+    uint32_t reserved, more;
+    uint64_t handle;
+
+    t->tenant.limits.open_files.max = 1;
+    assert_int_equal(ros2d_handles_reserve(t->handles, session, &reserved), 0);
+    assert_int_equal(ros2d_handles_reserve(t->handles, session, &more), -EDQUOT);
+    assert_int_equal(ros2d_handles_count(t->handles), 0);
+    ros2d_handles_abort(t->handles, session, reserved);
+    assert_int_equal(t->tenant.limits.open_files.used, 0);
+    assert_int_equal(ros2d_handles_reserve(t->handles, session, &reserved), 0);
+    ros2d_sessions_close(t->sessions, session);
+    assert_int_equal(ros2d_handles_commit(t->handles, session, reserved, node, 1, false, &handle),
+                     -ESHUTDOWN);
+    assert_int_equal(t->tenant.limits.open_files.used, 0);
+    assert_int_equal(ros2d_handles_reserve(t->handles, session, &reserved), -ESHUTDOWN);
+    fixture_node_close(node);
+    ros2d_session_put(session);
+}
+
+static void reservations_fill_the_table_and_give_their_slots_back(void **state)
+{
+    struct tables *t = *state;
+    struct ros2d_session *session = tables_session(t);
+    uint32_t reserved[64], more;
+
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(ros2d_handles_reserve(t->handles, session, &reserved[i]), 0);
+    assert_int_equal(ros2d_handles_reserve(t->handles, session, &more), -EMFILE);
+    assert_int_equal(t->tenant.limits.open_files.used, 64);
+    for (int i = 0; i < 64; i++)
+        ros2d_handles_abort(t->handles, session, reserved[i]);
+    open_one(t, session);
+    ros2d_session_put(session);
+}
+
 /* -- many threads -- */
 
 #define ROUNDS 4000
@@ -236,6 +276,8 @@ int main(void)
         TEST(a_node_in_use_is_closed_by_the_reaper),
         TEST(a_session_s_end_closes_all_its_handles_only),
         TEST(a_full_table_and_a_used_up_quota_are_told_apart),
+        TEST(a_reservation_counts_as_an_open_file_until_it_is_given_up),
+        TEST(reservations_fill_the_table_and_give_their_slots_back),
         TEST(get_put_and_close_race_and_each_node_is_closed_once),
     };
 
