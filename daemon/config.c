@@ -60,6 +60,7 @@ static const struct key keys[] = {
     {BOTH(data.bounce_memory), U32, NULL, 64 * MIB, 1 * MIB, 2 * GIB},
     {BOTH(data.checksum), SWITCH, NULL, true, 0, 0},
     {BOTH(data.handshake_timeout_ms), U32, NULL, 10000, 100, 600000},
+    {BOTH(data.stall_timeout_ms), U32, NULL, 10000, 100, 600000},
     {BOTH(data.max_channels), U32, NULL, 4096, 1, 1000000},
     {BOTH(engine.name), TEXT, "posix", 0, 0, 0},
     {BOTH(engine.root), TEXT, NULL, 0, 0, 0},

@@ -35,6 +35,7 @@ struct ros2d_config {
         uint32_t bounce_memory; /* per thread: 64 MiB */
         bool checksum;          /* true */
         uint32_t handshake_timeout_ms; /* 10000 */
+        uint32_t stall_timeout_ms;     /* 10000 */
         uint32_t max_channels;         /* 4096 */
     } data;
     struct {

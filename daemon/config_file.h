@@ -24,7 +24,8 @@ struct ros2d_config_text {
     } control;
     struct {
         char *listen, *advertise, *transport, *threads, *spin_us, *credits, *inline_limit, *max_io,
-            *chunk, *bounce_memory, *checksum, *handshake_timeout_ms, *max_channels;
+            *chunk, *bounce_memory, *checksum, *handshake_timeout_ms, *stall_timeout_ms,
+            *max_channels;
     } data;
     struct {
         char *name, *root, *config, *layers, *layer_config;

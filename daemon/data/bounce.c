@@ -140,6 +140,16 @@ void ros2d_bounce_unwait(struct ros2d_waiter *waiter)
     ros2d_list_remove(&waiter->link);
 }
 
+bool ros2d_bounce_is_wanted(const struct ros2d_bounce *pool, const uint32_t *held)
+{
+    for (struct ros2d_list *at = pool->waiting.next; at != &pool->waiting; at = at->next) {
+        const struct ros2d_waiter *waiter = ROS2D_CONTAINER(at, struct ros2d_waiter, link);
+        if (waiter->held != held && *waiter->held + waiter->units <= pool->cap)
+            return true;
+    }
+    return false;
+}
+
 void ros2d_bounce_put(struct ros2d_bounce *pool, struct ros2d_lease lease, uint32_t *held)
 {
     for (uint32_t unit = lease.first; unit < lease.first + lease.units; unit++) {

@@ -44,6 +44,8 @@ void ros2d_bounce_wait(struct ros2d_bounce *pool, struct ros2d_waiter *waiter, u
                        uint32_t *held);
 /* Gives up waiting; also fine when it does not wait. */
 void ros2d_bounce_unwait(struct ros2d_waiter *waiter);
+/* Does anybody but this holder wait for units, and would get them if there were some? */
+bool ros2d_bounce_is_wanted(const struct ros2d_bounce *pool, const uint32_t *held);
 /* held NULL: its holder is gone. */
 void ros2d_bounce_put(struct ros2d_bounce *pool, struct ros2d_lease lease, uint32_t *held);
 

@@ -5,7 +5,7 @@
  *  AWAIT_HELLO  AWAIT_PROOF  breach                       breach    -            end       end
  *  AWAIT_PROOF  breach       AWAIT_FENCE, READY or reject breach    -            end       end
  *  AWAIT_FENCE  breach       breach                       breach    READY        -         end
- *  READY        breach       breach                       served    -            -         end
+ *  READY        breach       breach                       served    -            stalled   end
  *
  * Only step() and ros2d_connection_end() set the state. An ended connection stays in memory until the end of the turn,
  * since callers up the stack may still hold it. */
@@ -26,6 +26,9 @@
 
 #define UNPROVED_MAX \
     256 /* above, the oldest goes: a flood of silent connections cannot keep others out for long */
+
+/* A connection whose transfers stand still is looked at this often, in case that others come to need its memory. */
+#define STALL_LOOK_MS 1000u
 
 static bool is_unproved(const struct ros2d_connection *conn)
 {
@@ -128,6 +131,53 @@ bool ros2d_connection_is_busy(const struct ros2d_connection *conn)
         if (conn->slot[i])
             return true;
     return false;
+}
+
+/* -- transfers -- */
+
+/* The timer is not moved with each part: when it fires it looks at how long ago there was progress. */
+static void on_stall(struct ros2i_timer *timer)
+{
+    struct ros2d_connection *conn = ROS2D_CONTAINER(timer, struct ros2d_connection, timer);
+    struct ros2d_thread *thread = conn->thread;
+    uint32_t timeout_ms = thread->state->config->data.stall_timeout_ms;
+    uint64_t now_ns = ros2i_now_ns(), due_ns = conn->progress_ns + timeout_ms * ROS2I_NS_PER_MS;
+
+    if (conn->on_wire == 0)
+        return;
+    if (now_ns >= due_ns && (ros2d_bounce_is_wanted(&thread->chunks, &conn->chunks_held) ||
+                             ros2d_bounce_is_wanted(&thread->small, &conn->small_held))) {
+        ros2i_fail(ETIMEDOUT,
+                   "none of its transfers got on for %u ms while others wait for their memory; its "
+                   "channel ends and it may come back (data.stall_timeout_ms)",
+                   timeout_ms);
+        ros2d_thread_complain(thread, conn->peer, ros2i_error());
+        ros2d_connection_end(conn, false);
+        return;
+    }
+    if (now_ns >= due_ns) /* nobody is held up by it yet */
+        due_ns =
+            now_ns + (timeout_ms < STALL_LOOK_MS ? timeout_ms : STALL_LOOK_MS) * ROS2I_NS_PER_MS;
+    ros2i_timers_arm(&thread->timers, timer, due_ns); /* it has just left room for itself */
+}
+
+void ros2d_connection_wire_begun(struct ros2d_connection *conn)
+{
+    struct ros2d_thread *thread = conn->thread;
+
+    if (conn->on_wire++ > 0)
+        return;
+    conn->progress_ns = ros2i_now_ns();
+    if (conn->timer.index == 0) /* out of memory: without a deadline until the next one begins */
+        (void)ros2i_timers_arm(&thread->timers, &conn->timer,
+                               conn->progress_ns +
+                                   thread->state->config->data.stall_timeout_ms * ROS2I_NS_PER_MS);
+}
+
+void ros2d_connection_wire_done(struct ros2d_connection *conn)
+{
+    conn->on_wire--;
+    conn->progress_ns = ros2i_now_ns();
 }
 
 /* -- handshake -- */
@@ -233,6 +283,7 @@ static void become_proved(struct ros2d_connection *conn)
     struct ros2d_thread *thread = conn->thread;
 
     ros2i_timers_disarm(&thread->timers, &conn->timer);
+    conn->timer.fire = on_stall;
     ros2d_list_remove(&conn->link);
     ros2d_list_append(&thread->proved, &conn->link);
     thread->unproved_count--;

@@ -23,7 +23,7 @@ struct ros2d_connection {
     struct ros2d_thread *thread;
     struct ros2_ep *ep; /* NULL: ENDED */
     enum ros2d_connection_state state;
-    struct ros2i_timer timer; /* the handshake's deadline */
+    struct ros2i_timer timer; /* the handshake's deadline; once proved, that of its transfers */
     char peer[64];
 
     struct ros2d_handshake handshake; /* up to READY */
@@ -37,6 +37,8 @@ struct ros2d_connection {
     struct ros2d_list requests;  /* all that still use this connection, replied ones too */
     uint32_t request_count;
     uint32_t chunks_held, small_held; /* units of the thread's pools */
+    uint32_t on_wire;                 /* parts of its requests that the transport has */
+    uint64_t progress_ns;             /* when the first of them began, or the last one ended */
     struct ros2d_rkeys rkeys;
 };
 
@@ -49,6 +51,9 @@ void ros2d_connection_end(struct ros2d_connection *conn, bool gracefully);
 void ros2d_connection_breach(struct ros2d_connection *conn);
 /* The engine has none of older epochs any more. */
 void ros2d_connection_unfence(struct ros2d_connection *conn);
+/* The transport has taken a part of one of its requests; has done with it. */
+void ros2d_connection_wire_begun(struct ros2d_connection *conn);
+void ros2d_connection_wire_done(struct ros2d_connection *conn);
 /* Is any request of it without its reply? */
 bool ros2d_connection_is_busy(const struct ros2d_connection *conn);
 void ros2d_connections_free_dead(struct ros2d_thread *thread);

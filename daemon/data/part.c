@@ -84,6 +84,8 @@ static void on_wire_done(struct ros2_op *op, int status)
     struct ros2d_part *part = ROS2D_CONTAINER(op, struct ros2d_part, op);
     struct ros2d_request *req = part->req;
 
+    if (req->conn)
+        ros2d_connection_wire_done(req->conn);
     if (req->state == ROS2D_REQUEST_ORPHANED)
         ros2d_part_release(part);
     else
@@ -94,6 +96,7 @@ static void on_wire_done(struct ros2_op *op, int status)
 void ros2d_part_on_wire(struct ros2d_part *part)
 {
     part->state = ROS2D_PART_WIRE;
+    ros2d_connection_wire_begun(part->req->conn);
 }
 
 /* The engine has one less for this queue; a newer epoch may wait for that. */

@@ -5,6 +5,7 @@
 #include "tests/integration/data_peer.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -285,6 +286,78 @@ static void a_revoked_region_is_refused_and_unused(void **state)
     assert_int_equal(f->peer.ops->region_deregister(region), 0);
 }
 
+/* -- clients that stop -- */
+
+#define MIB (1u << 20)
+
+static void eight_buffers(struct ros2d_config *config)
+{
+    config->data.bounce_memory = 8 * config->data.chunk;
+    config->data.stall_timeout_ms = 100;
+}
+
+static struct ros2d_counters counters(const struct rig *rig)
+{
+    struct ros2d_counters sum = {.channels = 0};
+
+    ros2d_data_counters(rig->data, &sum);
+    return sum;
+}
+
+/* Has as many gets as a channel may, and answers none. */
+static struct ros2_region *write_and_stop(struct peer *peer, uint64_t handle, void *memory)
+{
+    struct ros2_region *region = peer_region(peer, memory, MIB, ROS2_REGION_REMOTE_READ);
+
+    for (uint16_t slot = 0; slot < 2; slot++) {
+        struct ros2i_msg msg;
+        fill_write(&msg, request_id(1, slot), handle, 0, NULL, 0);
+        msg.u.io.length = MIB;
+        use_region(peer, &msg, region, (const uint32_t[]){MIB, 0});
+        fill_crcs(peer, &msg, memory);
+        peer_send(peer, &msg);
+    }
+    return region;
+}
+
+static void who_answers_no_get_makes_room_for_others(void **state)
+{
+    uint8_t *memory = calloc(1, MIB);
+    struct ros2_region *region[3];
+    struct peer stopped[2], other;
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL, eight_buffers);
+    struct ros2d_session *session = rig_session(&rig);
+    uint64_t handle = rig_open(&rig, session, "a", RW);
+    rig_write_file(&rig, "a", MIB, 1);
+    peer_join(&other, &rig, session, 2, 1);
+    region[2] = peer_region(&other, memory, MIB, ROS2_REGION_REMOTE_WRITE);
+    for (uint32_t i = 0; i < 2; i++) {
+        peer_join(&stopped[i], &rig, session, i, 1);
+        region[i] = write_and_stop(&stopped[i], handle, memory);
+    }
+    /* All memory is theirs from here on: what they did not get now they would not stand in line for. */
+    for (uint64_t until_ns = ros2i_now_ns() + PATIENCE_NS; counters(&rig).writes < 4; sched_yield())
+        assert_true(ros2i_now_ns() < until_ns);
+    for (uint64_t i = 1; counters(&rig).channels == 3; i++) {
+        struct ros2i_msg msg;
+        fill_read(&msg, request_id(i, 0), handle, 0, MIB);
+        use_region(&other, &msg, region[2], (const uint32_t[]){MIB, 0});
+        assert_int_equal(peer_call(&other, &msg)->bytes, MIB);
+    }
+    peer_ping(&other);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(stopped[i].ops->region_deregister(region[i]), 0);
+        peer_disconnect(&stopped[i]);
+    }
+    assert_int_equal(other.ops->region_deregister(region[2]), 0);
+    peer_disconnect(&other);
+    rig_stop(&rig);
+    free(memory);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -300,6 +373,7 @@ int main(void)
         TEST(a_registered_region_takes_data_within_its_bounds),
         TEST(regions_of_others_and_without_the_right_are_refused),
         TEST(a_revoked_region_is_refused_and_unused),
+        cmocka_unit_test(who_answers_no_get_makes_room_for_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,6 +189,29 @@ static void who_gives_up_waiting_gets_nothing(void **state)
     assert_int_equal(a_held, 0);
 }
 
+/* Who only waits for what it has itself, or is at its cap, is helped by nobody's end. */
+static void a_pool_is_wanted_by_others_that_could_have_more(void **state)
+{
+    struct ros2d_bounce *pool = *state;
+    struct ros2d_lease lease[UNITS];
+    uint32_t held[UNITS] = {0}, capped = pool->cap, modest = 0;
+    struct asker own = asker(1), at_cap = asker(2), other = asker(3);
+
+    take_all(pool, lease, held);
+    assert_false(ros2d_bounce_is_wanted(pool, &held[0]));
+    ros2d_bounce_wait(pool, &own.waiter, 1, &held[0]);
+    ros2d_bounce_wait(pool, &at_cap.waiter, 1, &capped);
+    assert_false(ros2d_bounce_is_wanted(pool, &held[0]));
+    assert_true(ros2d_bounce_is_wanted(pool, &held[1]));
+    ros2d_bounce_wait(pool, &other.waiter, 1, &modest);
+    assert_true(ros2d_bounce_is_wanted(pool, &held[0]));
+    ros2d_bounce_unwait(&own.waiter);
+    ros2d_bounce_unwait(&at_cap.waiter);
+    ros2d_bounce_unwait(&other.waiter);
+    for (int i = 0; i < UNITS; i++)
+        ros2d_bounce_put(pool, lease[i], &held[i]);
+}
+
 static void a_pool_too_small_for_its_longest_lease_is_refused(void **state)
 {
     struct ros2d_bounce pool = {0};
@@ -210,6 +233,7 @@ int main(void)
         TEST(waiters_are_served_in_order_long_ones_too),
         TEST(a_holder_at_its_cap_lets_others_pass),
         TEST(who_gives_up_waiting_gets_nothing),
+        TEST(a_pool_is_wanted_by_others_that_could_have_more),
         cmocka_unit_test(a_pool_too_small_for_its_longest_lease_is_refused),
     };
 

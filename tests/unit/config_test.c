@@ -103,7 +103,7 @@ static void every_key_is_taken(void **state)
             "data:\n  listen: 0.0.0.0:2\n  advertise: 10.0.0.1\n  transport: shm\n  threads: 4\n"
             "  spin_us: 0\n  credits: 1\n  inline_limit: 0\n  max_io: 2 MiB\n  chunk: 64KiB\n"
             "  bounce_memory: 1 GiB\n  checksum: off\n  handshake_timeout_ms: 100\n"
-            "  max_channels: 7\n"
+            "  stall_timeout_ms: 200\n  max_channels: 7\n"
             "engine:\n  name: dfs\n  root: pool/cont\n  config: a=b,c=d\n  layers: forward,fault\n"
             "  layer_config: rule\n"
             "tokens:\n  - name: a\n    file: f\n    rights: rw\n    expires: 2027-01-31T00:00:00Z\n"
@@ -120,6 +120,7 @@ static void every_key_is_taken(void **state)
     assert_int_equal(config->data.chunk, 64 << 10);
     assert_int_equal(config->data.bounce_memory, 1 << 30);
     assert_false(config->data.checksum);
+    assert_int_equal(config->data.stall_timeout_ms, 200);
     assert_string_equal(config->engine.config, "a=b,c=d");
     assert_string_equal(config->engine.layer_config, "rule");
     assert_int_equal(config->tokens_count, 2);
@@ -302,6 +303,7 @@ static void the_example_loads(void **state)
     assert_int_equal(config->data.chunk, defaults->data.chunk);
     assert_int_equal(config->data.bounce_memory, defaults->data.bounce_memory);
     assert_int_equal(config->data.handshake_timeout_ms, defaults->data.handshake_timeout_ms);
+    assert_int_equal(config->data.stall_timeout_ms, defaults->data.stall_timeout_ms);
     assert_int_equal(config->data.max_channels, defaults->data.max_channels);
     assert_memory_equal(&config->limits, &defaults->limits, sizeof(config->limits));
     assert_int_equal(config->session_lifetime_ms, defaults->session_lifetime_ms);
