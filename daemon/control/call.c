@@ -145,6 +145,13 @@ static void set_reply(struct ros2d_call *call, grpc_slice body)
     call->reply = grpc_raw_byte_buffer_create(&body, 1);
 }
 
+static grpc_status_code status_of_error(const struct ros2d_call *call, int err)
+{
+    if (call->unauthenticated)
+        return GRPC_STATUS_UNAUTHENTICATED;
+    return call->again ? GRPC_STATUS_UNAVAILABLE : ros2d_status_of(err);
+}
+
 /* err: positive. */
 static void send_error(struct ros2d_call *call, int err, const char *text)
 {
@@ -161,8 +168,7 @@ static void send_error(struct ros2d_call *call, int err, const char *text)
     call->status_text = grpc_slice_from_copied_string(text);
     call->awaiting = AWAIT_STATUS;
     size_t n = add_header(call, op);
-    n += add_status(call, op + n,
-                    call->unauthenticated ? GRPC_STATUS_UNAUTHENTICATED : ros2d_status_of(err), 1);
+    n += add_status(call, op + n, status_of_error(call, err), 1);
     start_batch(call, op, n);
 }
 
@@ -289,6 +295,19 @@ static int prepare(struct ros2d_call *call, void **request_p)
     return rc;
 }
 
+/* A first call with this id still runs. As ros2d_replay_begin. */
+static int await_first(struct ros2d_call *call, const struct ros2d_replay_key *key,
+                       const struct ros2d_answer **answer_p)
+{
+    int rc = ros2d_server_may_wait(call->server);
+
+    if (rc == 0)
+        rc = ros2d_replay_begin(call->server->replay, key, call->method_index, call->deadline_ns,
+                                &call->replay, answer_p);
+    call->again = rc == -EAGAIN;
+    return rc;
+}
+
 /* 1: run it; 0: it was answered from what is kept; -errno. */
 static int begin_replay(struct ros2d_call *call, const Ros2__V1__RequestId *id)
 {
@@ -300,8 +319,10 @@ static int begin_replay(struct ros2d_call *call, const Ros2__V1__RequestId *id)
         return ros2i_fail(EINVAL, "request id: its process nonce must have %zu bytes",
                           sizeof key.process_nonce);
     memcpy(key.process_nonce, id->process_nonce.data, sizeof key.process_nonce);
-    int rc = ros2d_replay_begin(call->server->replay, &key, call->method_index, call->deadline_ns,
-                                &call->replay, &answer);
+    int rc = ros2d_replay_begin(call->server->replay, &key, call->method_index, 0, &call->replay,
+                                &answer);
+    if (rc == -ETIMEDOUT)
+        rc = await_first(call, &key, &answer);
     if (rc != 0)
         return rc;
     struct ros2d_replay *replay = call->server->replay; /* once sent, the call is gone */
@@ -337,7 +358,9 @@ static void run_unary(struct ros2d_call *call, const void *request)
     }
     int rc = call->method->handle(call, request, &reply);
     if (rc < 0) {
-        if (call->replay)
+        if (call->replay && (call->unkept || call->again))
+            ros2d_replay_forget(replay, call->replay);
+        else if (call->replay)
             ros2d_replay_finish(replay, call->replay, -rc, ros2i_error(), NULL, 0);
         send_error(call, -rc, ros2i_error());
         return;

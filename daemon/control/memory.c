@@ -81,6 +81,17 @@ static int handle_register(struct ros2d_call *call, const void *message, Protobu
 }
 
 /* Waits on this thread; data threads count themselves out without its help. */
+static int wait_unused(struct ros2d_call *call, uint64_t id)
+{
+    struct ros2d_regions *regions = call->state->regions;
+    int rc = ros2d_regions_wait_unused(regions, id, 0);
+
+    if (rc != -ETIMEDOUT)
+        return rc;
+    rc = ros2d_server_may_wait(call->server);
+    return rc < 0 ? rc : ros2d_regions_wait_unused(regions, id, call->deadline_ns);
+}
+
 static int handle_unregister(struct ros2d_call *call, const void *message,
                              ProtobufCMessage **reply_p)
 {
@@ -94,7 +105,11 @@ static int handle_unregister(struct ros2d_call *call, const void *message,
         return rc;
     ros2__v1__unregister_response__init(reply);
     *reply_p = &reply->base;
-    return ros2d_regions_wait_unused(call->state->regions, request->region_id, call->deadline_ns);
+    rc = wait_unused(call, request->region_id);
+    call->again = rc == -EAGAIN;
+    call->unkept =
+        rc == -ETIMEDOUT; /* the region goes on being revoked: a later call may see its end */
+    return rc;
 }
 
 static const Ros2__V1__RequestId *register_id(const void *message)

@@ -24,6 +24,7 @@ struct ros2d_replay_entry {
     uint32_t method;
     unsigned refs;
     bool done;
+    bool forgotten; /* not in the table any more, and never done */
     struct ros2d_answer answer;
     struct ros2d_replay_entry *next;          /* in its bucket */
     struct ros2d_replay_entry *newer, *older; /* by use */
@@ -31,7 +32,8 @@ struct ros2d_replay_entry {
 
 struct ros2d_replay {
     pthread_mutex_t lock;
-    pthread_cond_t finished;
+    pthread_cond_t finished; /* done, forgotten or stopped */
+    bool stopped;
     uint32_t max_answers, count;
     size_t max_bytes, bytes;
     uint64_t seed; /* clients choose the keys: their buckets must not be foreseen */
@@ -173,10 +175,13 @@ static int add_entry(struct ros2d_replay *replay, const struct ros2d_replay_key 
 static int wait_done(struct ros2d_replay *replay, struct ros2d_replay_entry *entry,
                      uint64_t deadline_ns)
 {
-    while (!entry->done) {
+    while (!entry->done && !entry->forgotten) {
         struct timespec until;
         uint64_t now_ns = ros2i_now_ns();
 
+        if (replay->stopped)
+            return ros2i_fail(EAGAIN, "a first call with the same request id still runs, and ros2d "
+                                      "is ending; call again");
         if (now_ns >= deadline_ns)
             return ros2i_fail(ETIMEDOUT, "a first call with the same request id still runs");
         clock_gettime(CLOCK_MONOTONIC, &until);
@@ -193,10 +198,12 @@ int ros2d_replay_begin(struct ros2d_replay *replay, const struct ros2d_replay_ke
                        uint32_t method, uint64_t deadline_ns, struct ros2d_replay_entry **entry_p,
                        const struct ros2d_answer **answer_p)
 {
+    struct ros2d_replay_entry *entry;
     int rc;
 
     pthread_mutex_lock(&replay->lock);
-    struct ros2d_replay_entry *entry = *bucket_of(replay, key);
+look:
+    entry = *bucket_of(replay, key);
     while (entry && !same_key(&entry->key, key))
         entry = entry->next;
     if (!entry) {
@@ -211,10 +218,13 @@ int ros2d_replay_begin(struct ros2d_replay *replay, const struct ros2d_replay_ke
     unlink_use(replay, entry);
     link_newest(replay, entry);
     rc = wait_done(replay, entry, deadline_ns);
-    if (rc < 0) {
+    bool forgotten = entry->forgotten;
+    if (rc < 0 || forgotten)
         unref(entry);
+    if (rc < 0)
         goto unlock;
-    }
+    if (forgotten)
+        goto look;
     *entry_p = entry;
     *answer_p = &entry->answer;
 unlock:
@@ -255,6 +265,24 @@ void ros2d_replay_finish(struct ros2d_replay *replay, struct ros2d_replay_entry 
     pthread_cond_broadcast(&replay->finished);
     evict(replay);
     unref(entry);
+    pthread_mutex_unlock(&replay->lock);
+}
+
+void ros2d_replay_forget(struct ros2d_replay *replay, struct ros2d_replay_entry *entry)
+{
+    pthread_mutex_lock(&replay->lock);
+    entry->forgotten = true;
+    remove_entry(replay, entry);
+    pthread_cond_broadcast(&replay->finished);
+    unref(entry);
+    pthread_mutex_unlock(&replay->lock);
+}
+
+void ros2d_replay_stop(struct ros2d_replay *replay)
+{
+    pthread_mutex_lock(&replay->lock);
+    replay->stopped = true;
+    pthread_cond_broadcast(&replay->finished);
     pthread_mutex_unlock(&replay->lock);
 }
 

@@ -71,6 +71,23 @@ bool ros2d_server_close_watcher(struct ros2d_server *server, struct ros2d_call *
     return found;
 }
 
+/* --- waits ----------------------------------------------------------------------------------------------- */
+
+/* Threads that are busy for a moment only are counted too: a client that is sent away needlessly is back in a moment. */
+int ros2d_server_may_wait(struct ros2d_server *server)
+{
+    unsigned threads = server->state->config->control.threads;
+
+    if (atomic_load_explicit(&server->stopping, memory_order_relaxed))
+        return ros2i_fail(EAGAIN, "ros2d is ending; call again");
+    if (atomic_load_explicit(&server->busy, memory_order_relaxed) >= threads)
+        return ros2i_fail(EAGAIN,
+                          "the call would have to wait on the last of %u control threads; call "
+                          "again, or raise control.threads",
+                          threads);
+    return 0;
+}
+
 /* --- threads --------------------------------------------------------------------------------------------- */
 
 /* Once a second, by whoever is there first. */
@@ -103,7 +120,9 @@ static void *control_main(void *arg)
             struct ros2d_tag *tag = event.tag;
 
             (void)atomic_load_explicit(&tag->handed_over, memory_order_acquire);
+            atomic_fetch_add_explicit(&server->busy, 1, memory_order_relaxed);
             tag->event(tag, event.success != 0);
+            atomic_fetch_sub_explicit(&server->busy, 1, memory_order_relaxed);
         }
         tick(server);
     }
@@ -301,6 +320,8 @@ static bool wait_shut_down(struct ros2d_server *server, uint64_t deadline_ns)
 static void end_calls(struct ros2d_server *server, uint64_t deadline_ns)
 {
     ros2d_health_stop(server);
+    ros2d_replay_stop(server->replay);
+    ros2d_regions_stop_waits(server->state->regions);
     grpc_server_shutdown_and_notify(server->grpc, server->queue, &server->shutdown);
     if (wait_shut_down(server, deadline_ns))
         return;

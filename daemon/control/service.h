@@ -29,6 +29,7 @@ struct ros2d_server {
     /* --- */
     _Atomic bool stopping;         /* relaxed: posts and health only look */
     _Atomic uint64_t next_tick_ns; /* relaxed: whoever moves it does the housekeeping */
+    _Atomic unsigned busy;         /* relaxed: control threads that are in an event */
     struct ros2d_tag shutdown;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -37,6 +38,9 @@ struct ros2d_server {
     unsigned watcher_count;      /* guarded by lock */
 };
 
+/* May a handler wait for something else than the engine? 0, or -EAGAIN: it would take the last free control thread, and
+ * nobody else were served, or the server ends. */
+int ros2d_server_may_wait(struct ros2d_server *server);
 /* A watch that waits: false when its client is gone, or the server ends or has too many; then it is not taken. */
 bool ros2d_server_add_watcher(struct ros2d_server *server, struct ros2d_call *call);
 /* Its client is gone. true: it was on the list, and is the caller's now. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* errno to gRPC status. UNAVAILABLE is left out on purpose: it tells clients to send the call again. */
+/* errno to gRPC status. UNAVAILABLE is left out on purpose: it tells clients to send the call again, which is not the
+ * errno's but the handler's to say (struct ros2d_call, again). */
 #include "config.h"
 
 #include "daemon/control/status.h"

@@ -31,7 +31,8 @@ struct slot {
 
 struct ros2d_regions {
     pthread_mutex_t mutex;
-    pthread_cond_t unused; /* a revoked region's last user has let go */
+    pthread_cond_t unused; /* a revoked region's last user has let go, or stopped */
+    bool stopped;          /* nobody is to wait any more */
     uint32_t max, used, first_free;
     _Atomic uint64_t revision;
     struct slot slot[];
@@ -229,8 +230,8 @@ int ros2d_regions_revoke(struct ros2d_regions *regions, struct ros2d_session *se
 
     pthread_mutex_lock(&regions->mutex);
     slot = find(regions, id);
-    found = slot && !slot->revoked && slot->region->session_serial == session->serial;
-    if (found)
+    found = slot && slot->region->session_serial == session->serial;
+    if (found && !slot->revoked)
         revoke(regions, slot);
     pthread_mutex_unlock(&regions->mutex);
     return found ? 0
@@ -244,14 +245,26 @@ int ros2d_regions_wait_unused(struct ros2d_regions *regions, uint64_t id, uint64
     int rc = 0;
 
     pthread_mutex_lock(&regions->mutex);
-    while (rc == 0 && find(regions, id))
+    while (rc == 0 && !regions->stopped && find(regions, id))
         rc = pthread_cond_timedwait(&regions->unused, &regions->mutex, &until);
-    if (!find(regions, id))
-        rc = 0;
+    bool used = find(regions, id), stopped = regions->stopped;
     pthread_mutex_unlock(&regions->mutex);
-    return rc == 0 ? 0
-                   : ros2i_fail(ETIMEDOUT,
-                                "region 0x%" PRIx64 " is still in use by requests in flight", id);
+    if (!used)
+        return 0;
+    if (stopped)
+        return ros2i_fail(EAGAIN,
+                          "region 0x%" PRIx64
+                          " is still in use by requests in flight, and ros2d is ending; call again",
+                          id);
+    return ros2i_fail(ETIMEDOUT, "region 0x%" PRIx64 " is still in use by requests in flight", id);
+}
+
+void ros2d_regions_stop_waits(struct ros2d_regions *regions)
+{
+    pthread_mutex_lock(&regions->mutex);
+    regions->stopped = true;
+    pthread_cond_broadcast(&regions->unused);
+    pthread_mutex_unlock(&regions->mutex);
 }
 
 void ros2d_regions_close_session(struct ros2d_regions *regions, struct ros2d_session *session)

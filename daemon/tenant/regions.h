@@ -33,10 +33,13 @@ int ros2d_regions_register(struct ros2d_regions *regions, struct ros2d_session *
 int ros2d_regions_acquire(struct ros2d_regions *regions, const struct ros2d_session *session,
                           uint64_t id, struct ros2d_region *region_p);
 void ros2d_regions_release(struct ros2d_regions *regions, uint64_t id);
-/* No new acquire succeeds; returns at once. -ENOENT. */
+/* No new acquire succeeds; returns at once, also when it was revoked before and is still in use. -ENOENT. */
 int ros2d_regions_revoke(struct ros2d_regions *regions, struct ros2d_session *session, uint64_t id);
-/* Waits until a revoked region has no user left. deadline_ns monotonic; -ETIMEDOUT. Control thread. */
+/* Waits until a revoked region has no user left. deadline_ns monotonic; -ETIMEDOUT (at once with 0), -EAGAIN (stopped).
+ * Control thread. */
 int ros2d_regions_wait_unused(struct ros2d_regions *regions, uint64_t id, uint64_t deadline_ns);
+/* Nobody waits any more, now or later. */
+void ros2d_regions_stop_waits(struct ros2d_regions *regions);
 void ros2d_regions_close_session(struct ros2d_regions *regions, struct ros2d_session *session);
 /* Bumped by each revoke (release); a channel compares it (acquire) before it trusts its cache of imported keys. */
 uint64_t ros2d_regions_revision(const struct ros2d_regions *regions);

@@ -258,7 +258,7 @@ void ros2i_call_free(struct ros2i_call *call)
     call->reply_count = 0;
 }
 
-/* 0 or -errno; *again_p: nothing came of it, the connection was the cause. */
+/* 0 or -errno; *again_p: nothing came of it: the connection was the cause, or the daemon asks for another attempt. */
 static int conclude(struct ros2i_control *control, struct ros2i_call *call, struct attempt *attempt,
                     struct ros2i_outcome *outcome, bool *again_p)
 {
@@ -271,6 +271,7 @@ static int conclude(struct ros2i_control *control, struct ros2i_call *call, stru
     rc = take_error(attempt);
     if (rc < 0) {
         atomic_store_explicit(&control->answered, true, memory_order_relaxed);
+        *again_p = attempt->status == GRPC_STATUS_UNAVAILABLE; /* its own word that this may pass */
         return rc;
     }
     char *details = grpc_slice_to_c_string(attempt->details);

@@ -85,10 +85,13 @@ static ProtobufCBinaryData bytes_of(const char *text)
     return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)(uintptr_t)text};
 }
 
+static unsigned call_flags; /* of enum ros2i_call_flag, changed while no call runs */
+
 static int run(struct ros2i_control *control, const char *method, const ProtobufCMessage *request,
                const ProtobufCMessageDescriptor *reply_type)
 {
     struct ros2i_call call = {.method = method,
+                              .flags = call_flags,
                               .request = request,
                               .reply_type = reply_type,
                               .deadline_ns = world_deadline()};
@@ -206,6 +209,7 @@ static void a_repeated_change_waits_for_the_first(void **state)
     struct caller caller[2];
 
     (void)state;
+    call_flags = ROS2I_CALL_RETRY; /* no thread may be free to wait on */
     hold();
     begin(&caller[0], control, "/held-a", 20);
     begin(&caller[1], control, "/held-a", 20);
@@ -217,7 +221,33 @@ static void a_repeated_change_waits_for_the_first(void **state)
         pthread_join(caller[i].thread, NULL);
         assert_int_equal(caller[i].rc, 0);
     }
+    call_flags = 0;
     assert_true(exists("held-a"));
+    ros2i_control_destroy(control);
+}
+
+/* As many as there are control threads: were all to wait for the first, nobody else would be served. */
+static void repeated_changes_leave_a_thread_for_others(void **state)
+{
+    struct ros2i_control *control = world_connect(&ros2d), *other = world_connect(&ros2d);
+    struct caller caller[6];
+    struct ros2_attr attr;
+
+    (void)state;
+    call_flags = ROS2I_CALL_RETRY;
+    hold();
+    for (int i = 0; i < 6; i++)
+        begin(&caller[i], control, "/held-d", 25);
+    poll(NULL, 0, 50); /* likely that all have arrived; the answers must not depend on it */
+    world_assert_ok(ros2i_control_stat(other, "/", false, world_deadline_ms(20000), &attr));
+    release();
+    for (int i = 0; i < 6; i++) {
+        pthread_join(caller[i].thread, NULL);
+        assert_int_equal(caller[i].rc, 0);
+    }
+    call_flags = 0;
+    assert_true(exists("held-d"));
+    ros2i_control_destroy(other);
     ros2i_control_destroy(control);
 }
 
@@ -294,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_repeated_change_gets_the_first_answer),
         cmocka_unit_test(request_ids_of_two_sessions_do_not_meet),
         cmocka_unit_test(a_repeated_change_waits_for_the_first),
+        cmocka_unit_test(repeated_changes_leave_a_thread_for_others),
         cmocka_unit_test(a_held_call_ends_with_its_deadline),
         cmocka_unit_test(calls_in_flight_end_well_when_ros2d_stops),
         cmocka_unit_test(a_new_ros2d_says_that_the_session_is_gone),

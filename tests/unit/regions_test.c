@@ -72,10 +72,16 @@ static void revoking_changes_the_revision_and_waits_for_users(void **state)
     assert_int_equal(ros2d_regions_revoke(t->regions, session, id), 0);
     assert_int_not_equal(ros2d_regions_revision(t->regions), revision);
     assert_int_equal(ros2d_regions_acquire(t->regions, session, id, &region), -ENOENT);
-    assert_int_equal(ros2d_regions_revoke(t->regions, session, id), -ENOENT);
     assert_int_equal(ros2d_regions_wait_unused(t->regions, id, ros2i_now_ns()), -ETIMEDOUT);
+    /* Whoever has waited in vain may ask again; nobody else may. */
+    revision = ros2d_regions_revision(t->regions);
+    assert_int_equal(ros2d_regions_revoke(t->regions, session, id), 0);
+    assert_int_equal(ros2d_regions_revoke(t->regions, other, id), -ENOENT);
+    assert_int_equal(ros2d_regions_revision(t->regions), revision);
+    assert_int_equal(ros2d_regions_wait_unused(t->regions, id, 0), -ETIMEDOUT);
     ros2d_regions_release(t->regions, id);
     assert_int_equal(ros2d_regions_wait_unused(t->regions, id, ros2i_now_ns()), 0);
+    assert_int_equal(ros2d_regions_revoke(t->regions, session, id), -ENOENT);
     assert_int_equal(t->tenant.limits.regions.used, 0);
     ros2d_session_put(session);
     ros2d_session_put(other);
@@ -111,6 +117,25 @@ static void a_waiter_wakes_when_the_last_user_lets_go(void **state)
     ros2d_regions_release(t->regions, w.id);
     pthread_join(thread, NULL);
     assert_int_equal(w.rc, 0);
+    ros2d_session_put(session);
+}
+
+static void nobody_waits_once_waits_are_stopped(void **state)
+{
+    struct tables *t = *state;
+    struct ros2d_session *session = tables_session(t);
+    struct waiter w = {.t = t, .id = register_one(t, session, 10), .rc = 1};
+    struct ros2d_region region;
+    pthread_t thread;
+
+    assert_int_equal(ros2d_regions_acquire(t->regions, session, w.id, &region), 0);
+    assert_int_equal(ros2d_regions_revoke(t->regions, session, w.id), 0);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for, &w), 0);
+    ros2d_regions_stop_waits(t->regions);
+    pthread_join(thread, NULL);
+    assert_int_equal(w.rc, -EAGAIN);
+    ros2d_regions_release(t->regions, w.id);
+    assert_int_equal(ros2d_regions_wait_unused(t->regions, w.id, 0), 0);
     ros2d_session_put(session);
 }
 
@@ -159,6 +184,7 @@ int main(void)
         TEST(bad_regions_are_refused),
         TEST(revoking_changes_the_revision_and_waits_for_users),
         TEST(a_waiter_wakes_when_the_last_user_lets_go),
+        TEST(nobody_waits_once_waits_are_stopped),
         TEST(limits_hold),
         TEST(a_session_s_end_revokes_its_regions_only),
     };

@@ -140,8 +140,61 @@ static void what_still_runs_is_never_forgotten(void **state)
 
 struct waiter {
     struct ros2d_replay *replay;
-    int runs;
+    int runs, rc;
 };
+
+/* Repeats a call that somebody else has begun. */
+static void *repeat(void *arg)
+{
+    struct waiter *waiter = arg;
+    struct ros2d_replay_key key = key_of(1, 1);
+    struct ros2d_replay_entry *entry;
+    const struct ros2d_answer *answer;
+
+    waiter->rc = ros2d_replay_begin(waiter->replay, &key, 1, soon(), &entry, &answer);
+    if (waiter->rc == 1)
+        ros2d_replay_finish(waiter->replay, entry, 0, NULL, "anew", 4);
+    return NULL;
+}
+
+static void what_ends_without_an_outcome_runs_anew(void **state)
+{
+    struct ros2d_replay *replay = make(100, 1 << 20);
+    struct waiter waiter = {.replay = replay};
+    struct ros2d_replay_key key = key_of(1, 1);
+    struct ros2d_replay_entry *entry;
+    const struct ros2d_answer *answer;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(ros2d_replay_begin(replay, &key, 1, soon(), &entry, &answer), 1);
+    assert_int_equal(pthread_create(&thread, NULL, repeat, &waiter), 0);
+    ros2d_replay_forget(replay, entry);
+    pthread_join(thread, NULL);
+    assert_int_equal(waiter.rc, 1);
+    assert_false(run(replay, 1, 1, "anew"));
+    ros2d_replay_destroy(replay);
+}
+
+static void nobody_waits_once_it_is_stopped(void **state)
+{
+    struct ros2d_replay *replay = make(100, 1 << 20);
+    struct waiter waiter = {.replay = replay};
+    struct ros2d_replay_key key = key_of(1, 1);
+    struct ros2d_replay_entry *entry;
+    const struct ros2d_answer *answer;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(ros2d_replay_begin(replay, &key, 1, soon(), &entry, &answer), 1);
+    assert_int_equal(pthread_create(&thread, NULL, repeat, &waiter), 0);
+    ros2d_replay_stop(replay);
+    pthread_join(thread, NULL);
+    assert_int_equal(waiter.rc, -EAGAIN);
+    ros2d_replay_finish(replay, entry, 0, NULL, "done", 4);
+    assert_false(run(replay, 1, 1, "done"));
+    ros2d_replay_destroy(replay);
+}
 
 static void *run_same(void *arg)
 {
@@ -180,6 +233,8 @@ int main(void)
         cmocka_unit_test(the_least_recently_used_is_forgotten),
         cmocka_unit_test(bytes_are_bounded),
         cmocka_unit_test(what_still_runs_is_never_forgotten),
+        cmocka_unit_test(what_ends_without_an_outcome_runs_anew),
+        cmocka_unit_test(nobody_waits_once_it_is_stopped),
         cmocka_unit_test(many_threads_run_each_call_once),
     };
 
