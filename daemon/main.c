@@ -25,6 +25,7 @@
 #include "lib/base/secret.h"
 #include "ros2/version.h"
 
+/* For each plane: calls that take all of theirs leave the data plane its own. */
 #define DRAIN_NS      (10 * ROS2I_NS_PER_S)
 #define TOKEN_MAX_LEN 4096
 
@@ -240,13 +241,11 @@ static int start(struct daemon *d)
 /* Whatever start() got to. */
 static void stop(struct daemon *d)
 {
-    uint64_t deadline_ns = ros2i_now_ns() + DRAIN_NS;
-
     if (d->server)
-        ros2d_server_stop(d->server, deadline_ns);
+        ros2d_server_stop(d->server, ros2i_now_ns() + DRAIN_NS);
     if (d->data) {
         ros2d_metrics_log(&d->state, d->data);
-        ros2d_data_stop(d->data, deadline_ns);
+        ros2d_data_stop(d->data, ros2i_now_ns() + DRAIN_NS);
     }
     ros2d_sessions_destroy(d->state.sessions);
     ros2d_handles_destroy(d->state.handles);
