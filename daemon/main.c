@@ -272,15 +272,18 @@ static void block_signals(void)
     sigaction(SIGXFSZ, &ignore, NULL); /* a write over RLIMIT_FSIZE is its client's EFBIG */
 }
 
-/* Until SIGTERM or SIGINT. From then on a second one ends the process as it does by default. */
+/* Until SIGTERM or SIGINT. From then on a second one ends the process as it does by default. SIGUSR1 stays blocked: by
+ * default it would end the process too, and whoever asks for figures does not want that. */
 static void wait_for_end(const struct daemon *d)
 {
+    sigset_t ending = handled;
     int signal = 0;
 
     while (sigwait(&handled, &signal) == 0 && signal == SIGUSR1)
         ros2d_metrics_log(&d->state, d->data);
     ros2i_log(ROS2_LOG_INFO, "daemon", "draining signal %d", signal);
-    pthread_sigmask(SIG_UNBLOCK, &handled, NULL);
+    sigdelset(&ending, SIGUSR1);
+    pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
 }
 
 /* -- main -- */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -283,6 +284,7 @@ static void calls_in_flight_end_well_when_ros2d_stops(void **state)
     poll(NULL, 0, 50);
     assert_int_equal(daemon_ask_to_stop(&ros2d), 0);
     poll(NULL, 0, 50);
+    assert_int_equal(kill(ros2d.pid, SIGUSR1), 0); /* asks for figures, at whatever time */
     release();
     pthread_join(caller.thread, NULL);
     /* It was there before the end, so it is answered; if the signal was faster it was refused. Both leave no doubt. */
