@@ -127,10 +127,7 @@ void ros2d_connections_free_dead(struct ros2d_thread *thread)
 
 bool ros2d_connection_is_busy(const struct ros2d_connection *conn)
 {
-    for (uint32_t i = 0; conn->slot && i < conn->negotiated.credits; i++)
-        if (conn->slot[i])
-            return true;
-    return false;
+    return conn->request_count > 0;
 }
 
 /* -- transfers -- */

@@ -54,7 +54,7 @@ void ros2d_connection_unfence(struct ros2d_connection *conn);
 /* The transport has taken a part of one of its requests; has done with it. */
 void ros2d_connection_wire_begun(struct ros2d_connection *conn);
 void ros2d_connection_wire_done(struct ros2d_connection *conn);
-/* Is any request of it without its reply? */
+/* Is any request of it without its reply, or with one that is not yet out? */
 bool ros2d_connection_is_busy(const struct ros2d_connection *conn);
 void ros2d_connections_free_dead(struct ros2d_thread *thread);
 

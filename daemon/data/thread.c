@@ -26,6 +26,8 @@
 #define COMPLAINTS_PER_SECOND 10
 /* A transport without a descriptor is looked at this often once it is idle. */
 #define POLL_ONLY_SLEEP_NS 100000u
+/* At the end, for peers to take the last replies and hang up. */
+#define GOODBYE_NS ROS2I_NS_PER_S
 /* Beyond this many more than channels, queues without one are forgotten, the longest idle first. */
 #define IDLE_QUEUES 4096u
 
@@ -119,6 +121,16 @@ static bool drained(struct ros2d_thread *thread)
     return ros2d_list_empty(&thread->proved) && thread->in_engine == 0;
 }
 
+/* The transport sends on what closed channels were told last, but only as long as its domain is there. */
+static bool has_said_goodbye(struct ros2d_thread *thread)
+{
+    uint64_t now_ns = ros2i_now_ns();
+
+    if (!thread->goodbye_ns)
+        thread->goodbye_ns = now_ns + GOODBYE_NS;
+    return now_ns >= thread->goodbye_ns || thread->ops->domain_lingering(thread->domain) == 0;
+}
+
 /* -- sleep -- */
 
 static uint64_t wake_time(const struct ros2d_thread *thread)
@@ -128,6 +140,8 @@ static uint64_t wake_time(const struct ros2d_thread *thread)
     if (thread->draining && !ros2d_list_empty(&thread->proved) &&
         thread->drain_deadline_ns < next_ns)
         next_ns = thread->drain_deadline_ns;
+    if (thread->goodbye_ns && thread->goodbye_ns < next_ns)
+        next_ns = thread->goodbye_ns;
     return next_ns;
 }
 
@@ -189,7 +203,7 @@ static void loop(struct ros2d_thread *thread)
             relax();
         else
             go_to_sleep(thread, domain_fd);
-        if (thread->draining && drained(thread))
+        if (thread->draining && drained(thread) && has_said_goodbye(thread))
             return;
     }
 }

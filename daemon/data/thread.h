@@ -53,6 +53,7 @@ struct ros2d_thread {
     uint64_t now_ns; /* of this turn */
     bool draining;
     uint64_t drain_deadline_ns;
+    uint64_t goodbye_ns;    /* drained: closed channels may linger until then; 0: not yet */
     uint64_t log_window_ns; /* complaints about peers are rationed */
     unsigned logged;
     struct ros2d_counters counters; /* written by the thread, read by any */

@@ -166,6 +166,9 @@ struct ros2_transport_ops {
                const struct ros2_remote *src, int srccnt, struct ros2_op *op);
     /* Pushes out what is held back, as far as it goes without blocking. Runs no callback. */
     void (*flush)(struct ros2_ep *ep);
+    /* How many endpoints that were closed still see to it that the peer gets what was sent last. Each ends by itself while
+     * the owner makes progress; domain_close cuts it short. */
+    unsigned (*domain_lingering)(struct ros2_domain *domain);
 };
 
 /** The plugin's entry point. Returns a constant, never NULL. */

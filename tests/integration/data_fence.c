@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -358,6 +359,66 @@ static void a_drain_s_deadline_ends_what_is_left(void **state)
     peer_disconnect(&busy);
 }
 
+#define READS 8
+#define LONG  (2u << 20)
+
+/* All the reads can be in the transport at once: more than the kernel takes. */
+static void large_chunks(struct ros2d_config *config)
+{
+    config->data.chunk = LONG / 2;
+    config->data.max_io = LONG;
+    config->data.bounce_memory = 4 * READS * LONG;
+}
+
+static uint64_t reads_begun(const struct rig *rig)
+{
+    struct ros2d_counters sum = {.reads = 0};
+
+    ros2d_data_counters(rig->data, &sum);
+    return sum.reads;
+}
+
+static void a_drain_sends_all_of_what_it_replies_with(void **state)
+{
+    uint8_t *memory = calloc(1, LONG);
+    const struct letter *letter;
+    struct ros2_region *region;
+    struct rig rig;
+    struct stopper stopper = {&rig, PATIENCE_NS};
+    struct peer peer;
+    pthread_t thread;
+    int replies = 0;
+
+    (void)state;
+    rig_start(&rig, NULL, large_chunks);
+    struct ros2d_session *session = rig_session(&rig);
+    rig_write_file(&rig, "a", LONG, 1);
+    uint64_t handle = rig_open(&rig, session, "a", ROS2I_RIGHT_READ);
+    peer_join(&peer, &rig, session, 0, 1);
+    region = peer_region(&peer, memory, LONG, ROS2_REGION_REMOTE_WRITE);
+    for (uint16_t slot = 0; slot < READS; slot++) {
+        struct ros2i_msg msg;
+        fill_read(&msg, request_id(1, slot), handle, 0, LONG);
+        use_region(&peer, &msg, region, (const uint32_t[]){LONG, 0});
+        peer_send(&peer, &msg);
+    }
+    /* The peer takes nothing meanwhile. */
+    for (uint64_t until_ns = ros2i_now_ns() + PATIENCE_NS; reads_begun(&rig) < READS; sched_yield())
+        assert_true(ros2i_now_ns() < until_ns);
+    assert_int_equal(pthread_create(&thread, NULL, stop, &stopper), 0);
+    while ((letter = peer_next(&peer))) {
+        assert_int_equal(letter->msg.u.reply.status, 0);
+        assert_int_equal(letter->msg.u.reply.bytes, LONG);
+        replies++;
+    }
+    assert_int_equal(replies, READS);
+    pthread_join(thread, NULL);
+    assert_int_equal(peer.ops->region_deregister(region), 0);
+    peer_disconnect(&peer);
+    rig_stop(&rig);
+    free(memory);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -375,6 +436,7 @@ int main(void)
         TEST(a_request_in_a_busy_slot_closes),
         TEST(a_drain_lets_requests_end_and_idle_channels_go),
         TEST(a_drain_s_deadline_ends_what_is_left),
+        cmocka_unit_test(a_drain_sends_all_of_what_it_replies_with),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -351,6 +351,12 @@ int tcp_domain_fd(struct ros2_domain *domain)
     return domain->epoll_fd;
 }
 
+unsigned tcp_domain_lingering(struct ros2_domain *domain)
+{
+    tcp_domain_own(domain);
+    return domain->linger_count;
+}
+
 int tcp_domain_arm(struct ros2_domain *domain)
 {
     tcp_domain_own(domain);

@@ -56,6 +56,7 @@ void tcp_domain_close(struct ros2_domain *domain);
 int tcp_domain_fd(struct ros2_domain *domain);
 int tcp_domain_arm(struct ros2_domain *domain);
 int tcp_progress(struct ros2_domain *domain);
+unsigned tcp_domain_lingering(struct ros2_domain *domain);
 
 /* Around everything that may run callbacks. The outermost leave frees what died in between. */
 void tcp_domain_enter(struct ros2_domain *domain);

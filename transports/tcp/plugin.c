@@ -40,6 +40,7 @@ static const struct ros2_transport_ops ops = {
     .put = tcp_put,
     .get = tcp_get,
     .flush = tcp_flush,
+    .domain_lingering = tcp_domain_lingering,
 };
 
 const struct ros2_transport_ops *ros2_transport_plugin(void)
