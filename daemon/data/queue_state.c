@@ -71,6 +71,18 @@ static void forget(struct ros2d_queues *queues, struct ros2d_queue_state *state)
     free(state);
 }
 
+/* Never another session's: with its states go the results by which a replayed write is known to be done. */
+static struct ros2d_queue_state *find_idle(const struct ros2d_queues *queues,
+                                           uint64_t session_serial)
+{
+    for (struct ros2d_list *at = queues->idle.next; at != &queues->idle; at = at->next) {
+        struct ros2d_queue_state *state = ROS2D_CONTAINER(at, struct ros2d_queue_state, idle_link);
+        if (state->key.session_serial == session_serial)
+            return state;
+    }
+    return NULL;
+}
+
 int ros2d_queues_get(struct ros2d_queues *queues, const struct ros2d_queue_key *key,
                      struct ros2d_queue_state **state_p)
 {
@@ -83,11 +95,14 @@ int ros2d_queues_get(struct ros2d_queues *queues, const struct ros2d_queue_key *
         return 0;
     }
     if (queues->count >= queues->max) {
-        if (ros2d_list_empty(&queues->idle))
-            return ros2i_fail(
-                EBUSY, "%u queues are open, all that a data thread takes; raise data.max_channels",
-                queues->max);
-        forget(queues, ROS2D_CONTAINER(queues->idle.next, struct ros2d_queue_state, idle_link));
+        state = find_idle(queues, key->session_serial);
+        if (!state)
+            return ros2i_fail(EDQUOT,
+                              "%u queues are kept, all that a data thread takes, and none of them "
+                              "is an idle one of this session; end sessions, or raise "
+                              "data.max_channels",
+                              queues->max);
+        forget(queues, state);
     }
     state = calloc(1, sizeof(*state) + queues->credits * sizeof(state->slot[0]));
     if (!state)

@@ -44,10 +44,10 @@ struct ros2d_queues {
     struct ros2d_list idle; /* longest idle first */
 };
 
-/* max: how many are kept; of more the longest idle one is forgotten. credits: slots of each. */
+/* max: how many are kept; of more the longest idle one of the same session is forgotten. credits: slots of each. */
 int ros2d_queues_init(struct ros2d_queues *queues, uint32_t max, uint32_t credits);
 void ros2d_queues_fini(struct ros2d_queues *queues); /* nobody uses any */
-/* Finds or makes it. -ENOMEM, -EBUSY: max are in use. */
+/* Finds or makes it. -ENOMEM, -EDQUOT: max are kept, and none is an idle one of this session. */
 int ros2d_queues_get(struct ros2d_queues *queues, const struct ros2d_queue_key *key,
                      struct ros2d_queue_state **state_p);
 /* To be called after live, fenced or in_engine have become none: may free it or make it idle. */

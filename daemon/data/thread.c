@@ -28,7 +28,7 @@
 #define POLL_ONLY_SLEEP_NS 100000u
 /* At the end, for peers to take the last replies and hang up. */
 #define GOODBYE_NS ROS2I_NS_PER_S
-/* Beyond this many more than channels, queues without one are forgotten, the longest idle first. */
+/* Beyond this many more than channels, a session's queues without one are forgotten, the longest idle first. */
 #define IDLE_QUEUES 4096u
 
 static void relax(void)

@@ -92,11 +92,28 @@ static void a_table_of_used_ones_is_full(void **fixture)
         used[i]->in_engine = 1;
         ros2d_queues_settle(queues, used[i]);
     }
-    assert_int_equal(ros2d_queues_get(queues, &one_more, &state), -EBUSY);
+    assert_int_equal(ros2d_queues_get(queues, &one_more, &state), -EDQUOT);
     for (uint32_t i = 0; i < MAX; i++) {
         used[i]->in_engine = 0;
         ros2d_queues_settle(queues, used[i]);
     }
+}
+
+static void another_session_s_idle_state_is_kept(void **fixture)
+{
+    struct ros2d_queues *queues = *fixture;
+    struct ros2d_queue_key one_more = {.session_serial = 3, .queue = 0};
+    struct ros2d_queue_state *state;
+
+    for (uint32_t i = 0; i < MAX - 1; i++)
+        get_idle(queues, 1, i)->epoch = 7;
+    get_idle(queues, 2, 0)->epoch = 8;
+    get_idle(queues, 2, 1)->epoch = 9; /* in the place of the other of session 2 */
+    for (uint32_t i = 0; i < MAX - 1; i++)
+        assert_int_equal(get(queues, 1, 0, i)->epoch, 7);
+    assert_int_equal(get(queues, 2, 0, 1)->epoch, 9);
+    assert_int_equal(ros2d_queues_get(queues, &one_more, &state), -EDQUOT);
+    assert_int_equal(queues->count, MAX);
 }
 
 static void a_session_s_end_takes_its_states_and_busy_ones_later(void **state)
@@ -141,6 +158,7 @@ int main(void)
         TEST(each_part_of_the_key_counts),
         TEST(the_longest_idle_is_forgotten_and_none_in_use),
         TEST(a_table_of_used_ones_is_full),
+        TEST(another_session_s_idle_state_is_kept),
         TEST(a_session_s_end_takes_its_states_and_busy_ones_later),
         TEST(slots_follow_the_rules),
     };
