@@ -126,17 +126,26 @@ static void remove_entry(struct ros2d_replay *replay, struct ros2d_replay_entry 
     unref(entry);
 }
 
-static void evict(struct ros2d_replay *replay)
+static void evict_some(struct ros2d_replay *replay, const struct ros2d_replay_entry *keep,
+                       bool same_session)
 {
     struct ros2d_replay_entry *entry = replay->oldest;
 
     while (entry && (replay->count > replay->max_answers || replay->bytes > replay->max_bytes)) {
         struct ros2d_replay_entry *newer = entry->newer;
 
-        if (entry->done)
+        if (entry->done && entry != keep &&
+            (!same_session || entry->key.session_serial == keep->key.session_serial))
             remove_entry(replay, entry);
         entry = newer;
     }
+}
+
+/* Makes room for `entry`: one that makes many calls loses its own answers, not those that others may still need. */
+static void evict(struct ros2d_replay *replay, const struct ros2d_replay_entry *entry)
+{
+    evict_some(replay, entry, true);
+    evict_some(replay, entry, false);
 }
 
 void ros2d_replay_destroy(struct ros2d_replay *replay)
@@ -166,7 +175,7 @@ static int add_entry(struct ros2d_replay *replay, const struct ros2d_replay_key 
     link_newest(replay, entry);
     replay->count++;
     replay->bytes += weight(entry);
-    evict(replay);
+    evict(replay, entry);
     *entry_p = entry;
     return 1;
 }
@@ -263,7 +272,7 @@ void ros2d_replay_finish(struct ros2d_replay *replay, struct ros2d_replay_entry 
     replay->bytes += weight(entry);
     entry->done = true;
     pthread_cond_broadcast(&replay->finished);
-    evict(replay);
+    evict(replay, entry);
     unref(entry);
     pthread_mutex_unlock(&replay->lock);
 }

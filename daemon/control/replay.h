@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Exactly once: a call that changes something carries a request id, and its answer is kept, so that a repeated call is
- * answered and not run again. Bounded: the least recently used answers are forgotten first. */
+ * answered and not run again. Bounded: for a new answer the least recently used ones of the same session are forgotten first,
+ * then those of any. */
 #ifndef ROS2D_REPLAY_H
 #define ROS2D_REPLAY_H
 

@@ -105,6 +105,23 @@ static void the_least_recently_used_is_forgotten(void **state)
     ros2d_replay_destroy(replay);
 }
 
+static void a_session_s_own_answers_go_first(void **state)
+{
+    struct ros2d_replay *replay = make(3, 1 << 20);
+
+    (void)state;
+    assert_true(run(replay, 1, 1, "1"));
+    assert_true(run(replay, 1, 2, "2"));
+    for (uint64_t i = 1; i < 10; i++)
+        assert_true(run(replay, 2, i, "x"));
+    assert_false(run(replay, 2, 9, "x"));
+    assert_false(run(replay, 1, 1, "1"));
+    assert_false(run(replay, 1, 2, "2"));
+    assert_true(run(replay, 3, 1, "y")); /* has none of its own to give: the longest unused goes */
+    assert_true(run(replay, 2, 9, "x"));
+    ros2d_replay_destroy(replay);
+}
+
 static void bytes_are_bounded(void **state)
 {
     struct ros2d_replay *replay = make(1000, 64 << 10);
@@ -231,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_second_call_gets_the_first_answer),
         cmocka_unit_test(errors_are_answers_too),
         cmocka_unit_test(the_least_recently_used_is_forgotten),
+        cmocka_unit_test(a_session_s_own_answers_go_first),
         cmocka_unit_test(bytes_are_bounded),
         cmocka_unit_test(what_still_runs_is_never_forgotten),
         cmocka_unit_test(what_ends_without_an_outcome_runs_anew),
