@@ -76,7 +76,7 @@ static uint32_t take_handle(struct ros2d_request *req, uint64_t handle)
     if (!req->handle)
         return EBADF;
     if (req->handle->directory && req->type != ROS2I_MSG_FSYNC)
-        return EINVAL;
+        return EISDIR;
     rights = req->handle->rights;
     if (req->type == ROS2I_MSG_READ && !(rights & ROS2I_RIGHT_READ))
         return EBADF;

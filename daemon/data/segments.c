@@ -140,7 +140,7 @@ static int resolve_region(struct ros2d_connection *conn, const struct ros2i_segm
 
     if (ros2d_regions_acquire(conn->thread->state->regions, conn->session, segment->id, &region) <
         0)
-        return ros2i_fail(EACCES, "segment: region 0x%" PRIx64 " is unknown", segment->id);
+        return ros2i_fail(ENOENT, "segment: region 0x%" PRIx64 " is unknown", segment->id);
     segments->region_id[i] = segment->id;
     segments->key_slot[i] = NO_KEY;
     segments->acquired = (uint16_t)(i + 1);
