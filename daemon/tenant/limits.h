@@ -12,7 +12,7 @@ struct ros2d_limit {
 };
 
 struct ros2d_limits {
-    struct ros2d_limit sessions, open_files, regions, registered_bytes, channels;
+    struct ros2d_limit sessions, open_files, regions, registered_bytes;
 };
 
 /* 0, or -EDQUOT with an error text that names what, the ceiling and the config key. */

@@ -95,7 +95,6 @@ void rig_stop(struct rig *rig)
     assert_int_equal(rig->state.tenant->limits.sessions.used, 0);
     assert_int_equal(rig->state.tenant->limits.open_files.used, 0);
     assert_int_equal(rig->state.tenant->limits.regions.used, 0);
-    assert_int_equal(rig->state.tenant->limits.channels.used, 0);
     ros2d_handles_destroy(rig->state.handles);
     ros2d_regions_destroy(rig->state.regions);
     ros2d_tenant_destroy(rig->state.tenant);
