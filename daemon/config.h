@@ -9,7 +9,7 @@
 
 struct ros2d_token_config {
     char *name;
-    char *file;    /* holds the token; mode 0600 */
+    char *file;    /* holds the token; not open to every user */
     char *rights;  /* "ro" or "rw" */
     char *expires; /* "2027-01-31T00:00:00Z" or NULL: never */
 };
