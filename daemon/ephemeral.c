@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owner: main. Always holds: keys and token are in a folder of mode 0700, whatever umask says. */
+/* Owner: main. Always holds: keys and token are in a folder of our own that nobody else may enter, whatever umask says. */
 #include "config.h"
 
 #include "daemon/ephemeral.h"
@@ -30,6 +30,29 @@ static const char *const files[] = {"ca.pem", "ca.key", "server.pem", "server.ke
 
 /* -- the folder -- */
 
+/* Whoever else may write there could put a key of theirs in place of ours. */
+static int check_dir(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), rc = 0;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        rc = ros2i_fail(errno, "--run-dir %s: %s", path, ros2i_strerror(errno));
+    else if (st.st_uid != geteuid())
+        rc = ros2i_fail(EACCES,
+                        "--run-dir %s: it belongs to user %u, and ros2d runs as user %u; name "
+                        "another, or one that is not there yet",
+                        path, (unsigned)st.st_uid, (unsigned)geteuid());
+    else if (st.st_mode & 077)
+        rc = ros2i_fail(EACCES,
+                        "--run-dir %s: its mode %04o lets other users in; chmod 700 it, or name "
+                        "another",
+                        path, (unsigned)(st.st_mode & 07777));
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 static int make_dir(struct ros2d_ephemeral *e, const char *run_dir)
 {
     const char *base = getenv("XDG_RUNTIME_DIR");
@@ -43,7 +66,7 @@ static int make_dir(struct ros2d_ephemeral *e, const char *run_dir)
             return ros2i_fail(errno, "--run-dir %s: mkdir: %s", run_dir, ros2i_strerror(errno));
         if (!realpath(run_dir, e->dir))
             return ros2i_fail(errno, "--run-dir %s: %s", run_dir, ros2i_strerror(errno));
-        return 0;
+        return check_dir(e->dir);
     }
     if (!base || base[0] != '/' || access(base, W_OK) < 0)
         base = "/tmp";

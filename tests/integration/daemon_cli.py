@@ -193,13 +193,22 @@ def a_run_dir_of_one_s_own_is_kept_but_emptied(p):
 
 @case
 def a_run_dir_in_use_is_left_alone(p):
-    os.mkdir(p.run_dir)
+    os.mkdir(p.run_dir, 0o700)
     with open(os.path.join(p.run_dir, "ca.key"), "w", encoding="ascii") as f:
         f.write("mine")
     status, _, err = p.ends("--ephemeral", p.store, "--run-dir", p.run_dir)
     assert status == 1 and "ca.key" in err and "not overwritten" in err, err
     with open(os.path.join(p.run_dir, "ca.key"), encoding="ascii") as f:
         assert f.read() == "mine"
+
+
+@case
+def a_run_dir_that_lets_others_in_is_refused(p):
+    os.mkdir(p.run_dir)
+    os.chmod(p.run_dir, 0o750)
+    status, out, err = p.ends("--ephemeral", p.store, "--run-dir", p.run_dir)
+    assert status == 1 and out == "" and "0750" in err and "chmod 700" in err, err
+    assert os.listdir(p.run_dir) == []
 
 
 @case
