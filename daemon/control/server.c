@@ -28,6 +28,10 @@
 #define ANSWERS_MAX       65536u
 #define ANSWERS_BYTES_MAX (32u << 20)
 #define TICK_NS           ROS2I_NS_PER_S
+/* What all connections together may make gRPC hold, from before anybody has said who they are. */
+#define MEMORY_MAX         (64u << 20)
+#define STREAMS_MAX        128
+#define CONNECTION_IDLE_MS 300000
 
 /* gRPC prints to stderr unless told otherwise. Process-wide, which in ros2d is ours. */
 static void log_line(gpr_log_func_args *args)
@@ -148,7 +152,9 @@ static grpc_server *make_server(void)
         {.key = (char *)(uintptr_t)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, .value.integer = 4 << 20},
         {.key = (char *)(uintptr_t)GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, .value.integer = 16 << 20},
         {.key = (char *)(uintptr_t)GRPC_ARG_MAX_METADATA_SIZE, .value.integer = 16 << 10},
-        {.key = (char *)(uintptr_t)GRPC_ARG_MAX_CONCURRENT_STREAMS, .value.integer = 256},
+        {.key = (char *)(uintptr_t)GRPC_ARG_MAX_CONCURRENT_STREAMS, .value.integer = STREAMS_MAX},
+        {.key = (char *)(uintptr_t)GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+         .value.integer = CONNECTION_IDLE_MS},
         {.key = (char *)(uintptr_t)GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, .value.integer = 10000},
         /* Two ros2d on one port would share its calls: let the second one fail. */
         {.key = (char *)(uintptr_t)GRPC_ARG_ALLOW_REUSEPORT, .value.integer = 0},
@@ -158,12 +164,21 @@ static grpc_server *make_server(void)
         {.key = (char *)(uintptr_t)GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, .value.integer = 1},
         {.key = (char *)(uintptr_t)GRPC_ARG_KEEPALIVE_TIME_MS, .value.integer = 60000},
         {.key = (char *)(uintptr_t)GRPC_ARG_KEEPALIVE_TIMEOUT_MS, .value.integer = 20000},
+        {.key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA}, /* the last one: a pointer */
     };
     grpc_channel_args args = {.num_args = sizeof arg / sizeof *arg, .args = arg};
+    grpc_arg *last = &arg[args.num_args - 1];
+    grpc_resource_quota *quota = grpc_resource_quota_create("ros2d");
 
     for (size_t i = 0; i < args.num_args; i++)
         arg[i].type = GRPC_ARG_INTEGER;
-    return grpc_server_create(&args, NULL);
+    grpc_resource_quota_resize(quota, MEMORY_MAX);
+    last->type = GRPC_ARG_POINTER;
+    last->value.pointer.p = quota;
+    last->value.pointer.vtable = grpc_resource_quota_arg_vtable();
+    grpc_server *server = grpc_server_create(&args, NULL);
+    grpc_resource_quota_unref(quota); /* the server has one of its own */
+    return server;
 }
 
 static int register_methods(struct ros2d_server *server)
