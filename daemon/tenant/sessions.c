@@ -140,8 +140,12 @@ give:
     return rc;
 }
 
+/* With its token, whatever its channels do; else when it was without a call or a channel for its lifetime. */
 static bool has_expired(struct ros2d_session *session, uint64_t now_ns)
 {
+    if (session->principal.expiry_ns != INT64_MAX &&
+        session->principal.expiry_ns <= ros2i_wall_clock_ns())
+        return true;
     return atomic_load_explicit(&session->channels, memory_order_acquire) == 0 &&
            atomic_load_explicit(&session->expiry_ns, memory_order_relaxed) <= now_ns;
 }

@@ -22,7 +22,7 @@ struct ros2d_session {
     _Atomic bool closed; /* set once (release); data threads read it (acquire) per request */
     _Atomic uint32_t refs;
     _Atomic uint32_t
-        channels; /* live data channels: while there is one the session does not expire */
+        channels; /* live data channels: while there is one the session expires only with its token */
     _Atomic uint64_t expiry_ns; /* monotonic; put off by calls */
     struct ros2d_session *next; /* the table's chain */
 };
@@ -47,7 +47,7 @@ void ros2d_session_put(struct ros2d_session *session);
 void ros2d_sessions_touch(struct ros2d_sessions *sessions, struct ros2d_session *session);
 /* Idempotent: revokes handles and regions, marks it closed, calls on_close. */
 void ros2d_sessions_close(struct ros2d_sessions *sessions, struct ros2d_session *session);
-/* Closes all that have expired at now_ns; returns how many. A control thread calls it about once a second. */
+/* Closes all that have expired at now_ns, or whose token has by the wall clock; returns how many. A control thread calls it about once a second. */
 int ros2d_sessions_expire(struct ros2d_sessions *sessions, uint64_t now_ns);
 /* Closes all (drain). */
 void ros2d_sessions_close_all(struct ros2d_sessions *sessions);

@@ -16,10 +16,18 @@ static uint64_t read_fake(void)
     return fake_now;
 }
 
+static int64_t fake_wall;
+
+static int64_t read_fake_wall(void)
+{
+    return fake_wall;
+}
+
 static int setup(void **state)
 {
     fake_now = 5;
-    ros2i_clock_inject(read_fake, NULL);
+    fake_wall = 1000;
+    ros2i_clock_inject(read_fake, read_fake_wall);
     return tables_setup(state);
 }
 
@@ -96,6 +104,28 @@ static void a_session_expires_without_calls_and_channels_only(void **state)
     ros2d_session_put(session);
 }
 
+static void a_session_ends_with_its_token_whatever_it_does(void **state)
+{
+    struct tables *t = *state;
+    struct ros2d_session *forever = tables_session(t), *session, *found;
+
+    t->principal.expiry_ns = 2000;
+    session = tables_session(t);
+    atomic_store(&session->channels, 1);
+    fake_wall = 1999;
+    assert_int_equal(ros2d_sessions_expire(t->sessions, fake_now), 0);
+    found = ros2d_sessions_get(t->sessions, session->id);
+    assert_ptr_equal(found, session);
+    ros2d_session_put(found);
+    fake_wall = 2000;
+    assert_null(ros2d_sessions_get(t->sessions, session->id));
+    assert_int_equal(ros2d_sessions_expire(t->sessions, fake_now), 1);
+    assert_true(session->closed);
+    assert_false(forever->closed);
+    ros2d_session_put(session);
+    ros2d_session_put(forever);
+}
+
 static void the_limit_of_sessions_holds(void **state)
 {
     struct tables *t = *state;
@@ -160,6 +190,7 @@ int main(void)
         TEST(an_open_session_is_found_by_its_id),
         TEST(closing_is_told_once_and_ends_the_session),
         TEST(a_session_expires_without_calls_and_channels_only),
+        TEST(a_session_ends_with_its_token_whatever_it_does),
         TEST(the_limit_of_sessions_holds),
         TEST(open_get_close_and_expire_race),
     };
