@@ -97,6 +97,9 @@ int ros2i_context_poll(struct ros2_io_context *context)
     int ended = reap_ring(context) + reap_pool(context);
     if (context->ring)
         ros2i_ring_submit(context->ring);
+    /* The owner may go to sleep now, with nothing in the kernel that would wake it. */
+    if (context->ring && ros2i_ring_is_behind(context->ring))
+        ros2i_finished_nudge(&context->finished);
     return ended;
 }
 

@@ -169,6 +169,13 @@ int ros2i_finished_init(struct ros2i_finished *finished)
     return 0;
 }
 
+static void signal_owner(struct ros2i_finished *finished)
+{
+    uint64_t one = 1;
+    ssize_t n = write(finished->fd, &one, sizeof(one)); /* fails only at 2^64 - 1 unread signals */
+    (void)n;
+}
+
 /* Only the push onto an empty list signals: exactly one signal per batch that the owner takes. */
 void ros2i_finished_push(struct ros2i_finished *finished, struct ros2i_work *work)
 {
@@ -177,12 +184,14 @@ void ros2i_finished_push(struct ros2i_finished *finished, struct ros2i_work *wor
         work->next = old;
     } while (!atomic_compare_exchange_weak_explicit(&finished->head, &old, work,
                                                     memory_order_release, memory_order_relaxed));
-    if (!old) {
-        uint64_t one = 1;
-        ssize_t n =
-            write(finished->fd, &one, sizeof(one)); /* fails only at 2^64 - 1 unread signals */
-        (void)n;
-    }
+    if (!old)
+        signal_owner(finished);
+}
+
+void ros2i_finished_nudge(struct ros2i_finished *finished)
+{
+    finished->owed++;
+    signal_owner(finished);
 }
 
 static void read_signals(struct ros2i_finished *finished)

@@ -48,6 +48,8 @@ int ros2i_finished_init(struct ros2i_finished *finished); /* 0 or -errno */
 /* Nothing is on its way. Waits until the last worker has let go of it. */
 void ros2i_finished_fini(struct ros2i_finished *finished);
 void ros2i_finished_push(struct ros2i_finished *finished, struct ros2i_work *work); /* workers */
+/* Owner: makes fd readable until the next take. */
+void ros2i_finished_nudge(struct ros2i_finished *finished);
 /* Owner: all that was pushed, oldest first, linked by next. */
 struct ros2i_work *ros2i_finished_take(struct ros2i_finished *finished);
 

@@ -95,9 +95,15 @@ void ros2i_ring_submit(struct ros2i_ring *ring)
 {
     if (!ring->unsubmitted)
         return;
-    /* An error (-EAGAIN, -EBUSY: short of memory; -EINTR) leaves the rest queued for the next poll. */
+    /* An error (-EAGAIN, -EBUSY: short of memory; -EINTR) leaves the rest queued for the next poll, which the context
+     * brings about. */
     io_uring_submit(&ring->uring);
     ring->unsubmitted = io_uring_sq_ready(&ring->uring) > 0;
+}
+
+bool ros2i_ring_is_behind(const struct ros2i_ring *ring)
+{
+    return ring->unsubmitted;
 }
 
 bool ros2i_ring_next(struct ros2i_ring *ring, struct ros2i_op **op_p, int *result_p)
@@ -146,6 +152,12 @@ bool ros2i_ring_queue(struct ros2i_ring *ring, struct ros2i_op *op)
 void ros2i_ring_submit(struct ros2i_ring *ring)
 {
     (void)ring;
+}
+
+bool ros2i_ring_is_behind(const struct ros2i_ring *ring)
+{
+    (void)ring;
+    return false;
 }
 
 bool ros2i_ring_next(struct ros2i_ring *ring, struct ros2i_op **op_p, int *result_p)

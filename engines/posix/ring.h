@@ -25,6 +25,8 @@ int ros2i_ring_fd(const struct ros2i_ring *ring);
 bool ros2i_ring_queue(struct ros2i_ring *ring, struct ros2i_op *op);
 /* One system call for all that is queued, none when nothing is. */
 void ros2i_ring_submit(struct ros2i_ring *ring);
+/* The kernel would not take all at the last submit: there has to be another, and no completion may come to ask for it. */
+bool ros2i_ring_is_behind(const struct ros2i_ring *ring);
 /* The next completion, or false. result: of this step of the op, bytes or -errno. */
 bool ros2i_ring_next(struct ros2i_ring *ring, struct ros2i_op **op_p, int *result_p);
 

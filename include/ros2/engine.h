@@ -130,7 +130,7 @@ struct ros2_engine_ops {
     /* Hands queued operations to the kernel (one system call for all), runs done() of those that ended. Returns how
      * many ended. */
     int (*poll)(struct ros2_io_context *context);
-    /* Readable when poll() has completions. */
+    /* Readable when poll() has completions, or has to try again what the system refused for a moment. */
     int (*context_fd)(struct ros2_io_context *context);
 };
 
