@@ -14,6 +14,7 @@
 #include "lib/base/log.h"
 #include "lib/base/random.h"
 #include "lib/base/secret.h"
+#include "lib/core/fork.h"
 #include "lib/core/implicit.h"
 #include "lib/core/queue.h"
 #include "lib/core/registry.h"
@@ -172,12 +173,11 @@ static int connect_with(const struct ros2i_settings *settings, struct ros2_clien
     int rc = create_control(client, settings);
     if (rc == 0)
         rc = open_session(client, settings);
-    if (rc == 0)
-        rc = ros2i_registry_add(client);
     if (rc < 0) {
         free_client(client);
         return rc;
     }
+    ros2i_registry_add(client);
     *client_p = client;
     return 0;
 }
@@ -188,8 +188,11 @@ int ros2_connect(const char *url, const struct ros2_connect_options *options,
     pthread_once(&log_once, log_by_environment);
     if (!client_p)
         return ros2i_fail(EINVAL, "connect: client_p is NULL");
+    /* Before gRPC starts: a fork may come while this connects, or after it has failed. */
+    int rc = ros2i_fork_install();
     struct ros2i_settings settings;
-    int rc = ros2i_settings_load(url, options, &settings);
+    if (rc == 0)
+        rc = ros2i_settings_load(url, options, &settings);
     if (rc < 0)
         return ros2i_fail_prefix(rc, "connect");
     rc = connect_with(&settings, client_p);

@@ -4,8 +4,6 @@
 
 #include "lib/core/registry.h"
 
-#include "lib/core/fork.h"
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Guarded by lock: */
 static struct ros2_client *clients;
@@ -21,17 +19,13 @@ void ros2i_registry_unlock(void)
     pthread_mutex_unlock(&lock);
 }
 
-int ros2i_registry_add(struct ros2_client *client)
+void ros2i_registry_add(struct ros2_client *client)
 {
-    int rc = ros2i_fork_install();
-    if (rc < 0)
-        return rc;
     pthread_mutex_lock(&lock);
     client->serial = ++last_serial;
     client->next = clients;
     clients = client;
     pthread_mutex_unlock(&lock);
-    return 0;
 }
 
 struct ros2_client *ros2i_registry_first(void)

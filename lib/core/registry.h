@@ -8,8 +8,8 @@
 
 void ros2i_registry_lock(void);
 void ros2i_registry_unlock(void);
-/* Takes the lock itself; gives the client its serial and installs the fork handlers with the first. 0 or -ENOMEM. */
-int ros2i_registry_add(struct ros2_client *client);
+/* Takes the lock itself; gives the client its serial. */
+void ros2i_registry_add(struct ros2_client *client);
 
 /* With the lock held: */
 struct ros2_client *ros2i_registry_first(void);

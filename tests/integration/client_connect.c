@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -14,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,6 +30,92 @@ static int setup(void **state)
     daemon_group_setup(state);
     d = *state;
     return 0;
+}
+
+/* A socket that is bound to a port of 127.0.0.1; url names it. */
+static int bound_socket(char url[80])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    snprintf(url, 80, "ros2://127.0.0.1:%d", ntohs(address.sin_port));
+    return fd;
+}
+
+/* -- fork before anything was connected -- */
+
+static bool connects_well(void)
+{
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client;
+    int rc = ros2_connect(d->url, &options, &client);
+    if (rc == 0) {
+        rc = ros2_ping(client, NULL);
+        ros2_disconnect(client);
+    }
+    if (rc < 0)
+        fprintf(stderr, "# pid %d: %s\n", (int)getpid(), ros2_error());
+    return rc == 0;
+}
+
+static pid_t fork_that_connects(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60); /* one that hangs fails the test */
+        _exit(connects_well() ? 0 : 1);
+    }
+    return child;
+}
+
+static void wait_for(pid_t child)
+{
+    int status = -1;
+    waitpid(child, &status, 0);
+    if (status != 0)
+        fail_msg("child: wait status 0x%x", status);
+}
+
+static void *connect_in_vain(void *arg)
+{
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client;
+    options.timeout_ns = 2000000000ull;
+    return (void *)(intptr_t)ros2_connect(arg, &options, &client);
+}
+
+static void a_fork_may_come_during_the_first_connect(void **state)
+{
+    (void)state;
+    char url[80];
+    pthread_t thread;
+    void *result;
+    int fd = bound_socket(url);
+    listen(fd, 5); /* accepts, says nothing */
+    pthread_create(&thread, NULL, connect_in_vain, url);
+    struct pollfd incoming = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&incoming, 1, 60000), 1);
+    wait_for(fork_that_connects());
+    pthread_join(thread, &result);
+    assert_true((intptr_t)result < 0);
+    close(fd);
+}
+
+static void a_fork_may_come_after_a_failed_first_connect(void **state)
+{
+    (void)state;
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client;
+    char url[80];
+    int fd = bound_socket(url);
+    assert_error(ros2_connect(url, &options, &client), ECONNREFUSED);
+    pid_t child = fork_that_connects();
+    assert_true(connects_well());
+    wait_for(child);
+    assert_true(connects_well());
+    close(fd);
 }
 
 static void environment_alone_is_enough(void **state)
@@ -78,13 +167,8 @@ static void nobody_there_is_told_apart_from_not_a_ros2d(void **state)
     (void)state;
     struct ros2_connect_options options = daemon_options(d);
     struct ros2_client *client;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(address);
     char url[80];
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    getsockname(fd, (struct sockaddr *)&address, &len);
-    snprintf(url, sizeof(url), "ros2://127.0.0.1:%d", ntohs(address.sin_port));
+    int fd = bound_socket(url);
     options.timeout_ns = 3000000000ull;
     assert_error(ros2_connect(url, &options, &client), ECONNREFUSED);
     listen(fd, 5); /* accepts, says nothing */
@@ -189,6 +273,9 @@ static void log_lines_go_to_the_callback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* First: no connect of this process has succeeded before. */
+        cmocka_unit_test(a_fork_may_come_during_the_first_connect),
+        cmocka_unit_test(a_fork_may_come_after_a_failed_first_connect),
         cmocka_unit_test(environment_alone_is_enough),
         cmocka_unit_test(a_wrong_token_is_refused),
         cmocka_unit_test(an_unknown_issuer_is_refused),
