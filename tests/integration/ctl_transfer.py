@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 
@@ -171,6 +172,21 @@ def a_link_to_its_own_directory_is_refused(d):
 def get_of_what_is_not_there_leaves_nothing(d):
     error_line(d.bad("get", "/none", f"{d.local}/none"), "get")
     assert os.listdir(d.local) == []
+
+
+@case
+def get_writes_into_a_fifo(d):
+    data = b"through a fifo" * 100000
+    d.good("put", "-", "/f", input=data)
+    fifo = f"{d.local}/fifo"
+    os.mkfifo(fifo)
+    os.symlink("fifo", f"{d.local}/link")
+    for target in (fifo, f"{d.local}/link"):
+        process = d.popen("get", "/f", target)
+        got = subprocess.run(["cat", fifo], stdout=subprocess.PIPE, timeout=60, check=True).stdout
+        assert (process.wait(timeout=60), got == data) == (0, True), len(got)
+        assert stat.S_ISFIFO(os.lstat(fifo).st_mode)
+    assert sorted(os.listdir(d.local)) == ["fifo", "link"] and os.path.islink(f"{d.local}/link")
 
 
 @case

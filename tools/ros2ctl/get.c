@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ros2ctl get: files out of the store.
  *
- * As with put, a file is written under a hidden name and renamed when it is whole. Names from the daemon have been
+ * As with put, a file is written under a hidden name and renamed when it is whole; what is there and is no regular file (a
+ * device, a FIFO) is written to instead, since renaming would replace it. Names from the daemon have been
  * checked by the walk: none leads out of the destination. */
 #include "config.h"
 
@@ -135,6 +136,31 @@ static int get_open_file(struct ctl_transfer *transfer, struct ros2_file *file, 
     return code;
 }
 
+/* A link that a tree happens to have is replaced; one that the user named is followed. */
+static bool is_special(const struct ctl_transfer *transfer, const char *to)
+{
+    struct stat st;
+    int rc = transfer->recursive ? lstat(to, &st) : stat(to, &st);
+
+    return rc == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode);
+}
+
+static int write_special(struct ctl_transfer *transfer, struct ros2_file *file, const char *to,
+                         void *buf)
+{
+    int fd = open(to, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        return ctl_fail_errno(transfer->ctl, "open", to, errno);
+    int code = copy_bytes(transfer, file, fd, to, buf);
+    /* EINVAL, EROFS: there is nothing that could be synced, as with a FIFO. */
+    if (code == CTL_OK && transfer->sync && fsync(fd) < 0 && errno != EINVAL && errno != EROFS)
+        code = ctl_fail_errno(transfer->ctl, "sync", to, errno);
+    if (close(fd) < 0 && code == CTL_OK)
+        code = ctl_fail_errno(transfer->ctl, "write", to, errno);
+    return code;
+}
+
 static int get_file(struct ctl_transfer *transfer, const char *from, const char *to, mode_t mode,
                     void *buf)
 {
@@ -142,7 +168,8 @@ static int get_file(struct ctl_transfer *transfer, const char *from, const char 
 
     if (ros2_open(transfer->ctl->client, from, O_RDONLY, 0, &file) < 0)
         return ctl_fail_ros2(transfer->ctl);
-    int code = get_open_file(transfer, file, to, mode, buf);
+    int code = is_special(transfer, to) ? write_special(transfer, file, to, buf)
+                                        : get_open_file(transfer, file, to, mode, buf);
     ros2_close(file); /* nothing was written: nothing can be lost */
     return code;
 }
