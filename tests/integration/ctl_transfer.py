@@ -190,6 +190,23 @@ def get_writes_into_a_fifo(d):
 
 
 @case
+def get_does_not_leave_its_destination_through_a_link(d):
+    os.makedirs(f"{d.store}/tree/way")
+    for name in ("way/f", "g"):
+        with open(f"{d.store}/tree/{name}", "wb") as f:
+            f.write(b"new")
+    os.mkdir(f"{d.local}/outside")
+    os.mkdir(f"{d.local}/real")
+    os.symlink("../outside", f"{d.local}/real/way")
+    os.symlink("real", f"{d.local}/tree")  # named by the user: followed
+    text = d.bad("get", "-r", "/tree", d.local)
+    error_line(text, "get")
+    assert "symbolic link" in text
+    assert os.listdir(f"{d.local}/outside") == []
+    assert sorted(os.listdir(f"{d.local}/real")) == ["g", "way"]
+
+
+@case
 def json_tells_what_was_copied(d):
     d.write("t/a", b"abc")
     d.write("t/b", b"de")

@@ -174,16 +174,26 @@ static int get_file(struct ctl_transfer *transfer, const char *from, const char 
     return code;
 }
 
-static int make_directory(const struct ctl_transfer *transfer, const char *to, mode_t mode)
+/* root: the user has named it. Below, what the names lead to is up to the daemon: no link is followed there. */
+static int make_directory(const struct ctl_transfer *transfer, const char *to, mode_t mode,
+                          bool root)
 {
     struct stat st;
 
     /* The files in it are still to come, so its owner must be able to write. */
     if (mkdir(to, (mode & 0777) | 0700) == 0)
         return CTL_OK;
-    if (errno == EEXIST && stat(to, &st) == 0 && S_ISDIR(st.st_mode))
-        return CTL_OK;
-    return ctl_fail_errno(transfer->ctl, "make directory", to, errno);
+    int err = errno;
+    if (err == EEXIST && (root ? stat(to, &st) : lstat(to, &st)) == 0) {
+        if (S_ISDIR(st.st_mode))
+            return CTL_OK;
+        if (S_ISLNK(st.st_mode))
+            return ctl_error(transfer->ctl,
+                             "make directory %s: a symbolic link has that name, and could lead out "
+                             "of the destination; remove it, or get into what it points to",
+                             to);
+    }
+    return ctl_fail_errno(transfer->ctl, "make directory", to, err);
 }
 
 static int visit(void *arg, const char *path, const char *rel, const struct stat *st)
@@ -196,7 +206,8 @@ static int visit(void *arg, const char *path, const char *rel, const struct stat
         if (!transfer->recursive)
             return ctl_error(transfer->ctl, "%s: is a directory; copy it with -r", path);
         char *to = ctl_path_join(transfer->roots[transfer->root_count - 1].to, rel);
-        int code = to ? make_directory(transfer, to, st->st_mode) : ctl_fail_memory(transfer->ctl);
+        int code = to ? make_directory(transfer, to, st->st_mode, rel[0] == '\0')
+                      : ctl_fail_memory(transfer->ctl);
         free(to);
         return code;
     }
