@@ -71,6 +71,28 @@ def several_sources_need_a_directory(d):
 
 
 @case
+def sources_of_one_name_are_refused_before_anything_is_done(d):
+    for top in ("a", "b"):
+        d.write(f"{top}/x", top.encode())
+        os.mkdir(f"{d.store}/{top}")
+        with open(f"{d.store}/{top}/x", "w", encoding="ascii") as f:
+            f.write(top)
+    os.mkdir(f"{d.store}/to")
+    os.mkdir(f"{d.local}/to")
+    d.write("other")
+    other = f"{d.local}/other"
+    for verb, first, rest, second, dest in (("put", f"{d.local}/a/x", [other], f"{d.local}/b//x", "/to"),
+                                            ("put", f"{d.local}/a/", ["-r"], f"{d.local}/a", "/to"),
+                                            ("get", "/a/x", [], "/b/x", f"{d.local}/to"),
+                                            ("mv", "/a/x", [], "/b/x", "/to")):
+        text = d.bad(verb, first, *rest, second, dest)
+        error_line(text, verb)
+        assert f"{first} and {second}: both" in text, text
+    assert os.listdir(f"{d.store}/to") == os.listdir(f"{d.local}/to") == []
+    assert os.path.exists(f"{d.store}/a/x") and os.path.exists(f"{d.store}/b/x")
+
+
+@case
 def a_directory_needs_recursive(d):
     d.write("t/f")
     assert "-r" in d.bad("put", f"{d.local}/t", "/t")

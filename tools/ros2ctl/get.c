@@ -228,6 +228,8 @@ static int run(struct get *get)
     if (!into &&
         (get->source_count > 1 || (ctl_path_ends_in_slash(get->dest) && !transfer->recursive)))
         return ctl_error(transfer->ctl, "%s: is no directory", get->dest);
+    if (ctl_check_targets(transfer->ctl, get->sources, get->source_count, get->dest) != CTL_OK)
+        return CTL_FAILURE;
     for (size_t i = 0; i < get->source_count && !ctl_stop_asked(); i++) {
         const char *source = get->sources[i];
         int code;

@@ -49,6 +49,8 @@ int ctl_mv(struct ctl *ctl, int argc, char **argv)
         return CTL_FAILURE;
     if (!into && paths.count > 2)
         return ctl_error(ctl, "%s: is no directory", dest);
+    if (ctl_check_targets(ctl, paths.path, paths.count - 1, dest) != CTL_OK)
+        return CTL_FAILURE;
     for (size_t i = 0; i + 1 < paths.count; i++) {
         if (move(ctl, paths.path[i], dest, into) != CTL_OK)
             result = CTL_FAILURE;

@@ -278,6 +278,8 @@ static int run(struct put *put)
     if (!into &&
         (put->source_count > 1 || (ctl_path_ends_in_slash(put->dest) && !transfer->recursive)))
         return ctl_error(transfer->ctl, "%s: is no directory", put->dest);
+    if (ctl_check_targets(transfer->ctl, put->sources, put->source_count, put->dest) != CTL_OK)
+        return CTL_FAILURE;
     for (size_t i = 0; i < put->source_count && !ctl_stop_asked(); i++) {
         if (add_source(put, put->sources[i], into) != CTL_OK)
             result = CTL_FAILURE;

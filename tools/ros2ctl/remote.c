@@ -154,6 +154,46 @@ char *ctl_target(const char *source, const char *dest, bool into)
     return target;
 }
 
+struct target {
+    char *path;
+    size_t source; /* its index */
+};
+
+static int compare_targets(const void *a, const void *b)
+{
+    const struct target *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+
+    return order != 0 ? order : (x->source > y->source) - (x->source < y->source);
+}
+
+int ctl_check_targets(const struct ctl *ctl, char *const *sources, size_t count, const char *dest)
+{
+    struct target *target = calloc(count, sizeof(*target));
+    size_t made = 0;
+    int code = CTL_OK;
+
+    for (; target && made < count; made++) {
+        target[made] = (struct target){ctl_target(sources[made], dest, true), made};
+        if (!target[made].path)
+            break;
+    }
+    if (made < count)
+        code = ctl_fail_memory(ctl);
+    else if (count > 1)
+        qsort(target, count, sizeof(*target), compare_targets);
+    for (size_t i = 1; i < count && code == CTL_OK; i++) {
+        if (strcmp(target[i - 1].path, target[i].path) == 0)
+            code =
+                ctl_error(ctl, "%s and %s: both would be %s; give one of them another name",
+                          sources[target[i - 1].source], sources[target[i].source], target[i].path);
+    }
+    for (size_t i = 0; i < made; i++)
+        free(target[i].path);
+    free(target);
+    return code;
+}
+
 int ctl_remote_is_directory(const struct ctl *ctl, const char *path)
 {
     struct stat st;

@@ -25,6 +25,9 @@ int ctl_remote_walk(const struct ctl *ctl, const char *path, bool recursive, ctl
 
 /* Where SOURCE goes: DEST itself, or DEST/NAME when into (DEST is a directory). NULL: out of memory, no line yet. */
 char *ctl_target(const char *source, const char *dest, bool into);
+/* Whether all sources can go into the directory dest: two of the same name would overwrite one another. CTL_OK, or
+ * CTL_FAILURE after the error line. */
+int ctl_check_targets(const struct ctl *ctl, char *const *sources, size_t count, const char *dest);
 /* Is path a directory in the store? 1, 0 (something else, or nothing), -1 after the error line. */
 int ctl_remote_is_directory(const struct ctl *ctl, const char *path);
 
