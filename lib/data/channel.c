@@ -126,10 +126,7 @@ static enum ros2i_channel_state on_challenge(struct ros2i_channel *ch, const str
     if (rc < 0)
         return ros2i_reconnect_lost(ch, rc);
     ch->ops->flush(ch->ep);
-    if (ch->negotiated.credits == 0) {
-        ch->negotiated = negotiated;
-        ros2i_inflight_open(&ch->inflight, negotiated.credits);
-    }
+    ch->offered = negotiated;
     return ROS2I_CHANNEL_AWAIT_WELCOME;
 }
 
@@ -138,6 +135,11 @@ static enum ros2i_channel_state on_welcome(struct ros2i_channel *ch, const struc
     int rc = ros2i_handshake_welcome(&ch->handshake, &ch->who, event->msg->u.proof);
     if (rc < 0)
         return ros2i_reconnect_lost(ch, rc);
+    /* Only now: an impostor's limits would be held against the session's daemon for ever. */
+    if (ch->negotiated.credits == 0) {
+        ch->negotiated = ch->offered;
+        ros2i_inflight_open(&ch->inflight, ch->negotiated.credits);
+    }
     ros2i_log(ROS2_LOG_DEBUG, "data",
               "channel ready queue %u epoch %llu credits %u inline %u max_io %u options 0x%x",
               ch->who.queue, (unsigned long long)ch->who.epoch, ch->negotiated.credits,

@@ -58,6 +58,7 @@ struct ros2i_channel {
     uint64_t now_ns;    /* as of the latest progress() or submit() */
     uint64_t timer_ns;  /* what the state waits for ends then; ROS2I_FOREVER: nothing */
     struct ros2i_handshake handshake;
+    struct ros2i_negotiated offered; /* by the latest CHALLENGE; nobody has proved anything yet */
     struct ros2i_negotiated negotiated; /* credits 0: never was READY */
     struct ros2i_inflight inflight;
     struct ros2i_op_list pending; /* operations with pieces to issue, first come first served */

@@ -74,6 +74,26 @@ static void offers_beyond_what_was_wanted_are_refused(void **state)
     assert_int_equal(world_do(w, &op, ROS2I_OP_PING, NULL, 0, 0), 0);
 }
 
+static void limits_of_an_impostor_are_forgotten(void **state)
+{
+    struct world *w = *state;
+    const struct ros2i_challenge good = w->peer.challenge;
+    struct ros2i_op op;
+    char buf[10000];
+    w->peer.wrong_proof = true;
+    w->peer.challenge.credits = 1;
+    w->peer.challenge.max_io = 128 << 10;
+    w->peer.challenge.inline_limit = 100;
+    world_submit(w, &op, ROS2I_OP_READ, buf, sizeof(buf), 0, 0, SECONDS(30));
+    world_run_until(w, 1000000, w->peer.connections == 3);
+    w->peer.wrong_proof = false;
+    w->peer.challenge = good;
+    peer_drop(&w->peer);
+    world_run_until(w, 1000000, op.phase == ROS2I_OP_DONE);
+    assert_int_equal(op.result, sizeof(buf));
+    assert_int_equal(w->channel->inflight.credits, good.credits);
+}
+
 static void limits_that_change_within_a_session_are_refused(void **state)
 {
     struct world *w = *state;
@@ -435,6 +455,7 @@ int main(void)
         CASE(no_connection_is_made_before_there_is_work),
         CASE(a_daemon_that_cannot_prove_the_secret_gets_no_request),
         CASE(offers_beyond_what_was_wanted_are_refused),
+        CASE(limits_of_an_impostor_are_forgotten),
         CASE(limits_that_change_within_a_session_are_refused),
         CASE(what_was_in_flight_is_replayed_under_its_id_with_the_next_epoch),
         CASE(an_append_that_was_sent_is_not_repeated),
