@@ -49,7 +49,8 @@ int ros2_rmdir(struct ros2_client *client, const char *path);
 /** Renames atomically; what "to" named before is replaced (a directory only when it is empty).
  * from, to: borrowed until return.
  * Returns 0 or -EEXIST or -ENOTEMPTY ("to" is a directory with entries), -EISDIR ("to" is a directory and "from" is not),
- * -EINVAL ("to" lies below "from"), -ENOSPC, -EDQUOT, -EROFS, or an error as above. Source: POSIX rename(). */
+ * -ENOTDIR (the other way round, or either ends in '/' and "from" is no directory), -EINVAL ("to" lies below "from"),
+ * -ENOSPC, -EDQUOT, -EROFS, or an error as above. Source: POSIX rename(). */
 int ros2_rename(struct ros2_client *client, const char *from, const char *to);
 
 /** Makes a finished file visible under its final name so that after a crash there is all of it or nothing: fsync of tmp,

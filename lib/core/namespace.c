@@ -110,6 +110,21 @@ int ros2_rmdir(struct ros2_client *client, const char *path)
     return rc < 0 ? ros2i_fail_prefix(rc, "rmdir %s", shown(path)) : 0;
 }
 
+/* Paths lose their last slash on the way to the daemon, and only a directory may have been named with one. */
+static int check_rename(struct ros2_client *client, const struct ros2i_path *from,
+                        const struct ros2i_path *to, uint64_t deadline_ns)
+{
+    struct ros2_attr attr;
+    if (!from->directory && !to->directory)
+        return 0;
+    int rc = ros2i_client_error(
+        ros2i_control_stat(client->control, from->text, true, deadline_ns, &attr));
+    if (rc == 0 && (attr.mode & S_IFMT) != S_IFDIR)
+        rc = ros2i_fail(ENOTDIR, "%s is not a directory, and a name that ends in '/' is one's",
+                        from->text);
+    return rc;
+}
+
 int ros2_rename(struct ros2_client *client, const char *from, const char *to)
 {
     struct ros2i_path resolved_from, resolved_to;
@@ -117,6 +132,8 @@ int ros2_rename(struct ros2_client *client, const char *from, const char *to)
     int rc = ros2i_path_resolve(to, &resolved_to);
     if (rc == 0)
         rc = begin(client, from, &resolved_from, &deadline_ns);
+    if (rc == 0)
+        rc = check_rename(client, &resolved_from, &resolved_to, deadline_ns);
     if (rc == 0)
         rc = ros2i_client_error(ros2i_control_rename(client->control, resolved_from.text,
                                                      resolved_to.text, deadline_ns));
@@ -142,10 +159,12 @@ int ros2_publish(struct ros2_client *client, const char *tmp, const char *final)
 {
     struct ros2i_path from, to;
     uint64_t deadline_ns;
-    const char *step = "resolve";
+    const char *step = "look at the names";
     int rc = ros2i_path_resolve(final, &to);
     if (rc == 0)
         rc = begin(client, tmp, &from, &deadline_ns);
+    if (rc == 0)
+        rc = check_rename(client, &from, &to, deadline_ns);
     if (rc == 0) {
         step = "fsync of the file";
         rc = sync_path(client, from.text, ROS2_OPEN_READ, deadline_ns);

@@ -104,6 +104,27 @@ static void rename_replaces(void **state)
     assert_error(ros2_rename(client, "/to", "/rd"), EISDIR);
 }
 
+static void a_slash_at_the_end_asks_for_a_directory(void **state)
+{
+    (void)state;
+    struct stat st;
+    store_write(d, "plain-file", "x", 1);
+    assert_error(ros2_rename(client, "/plain-file/", "/renamed"), ENOTDIR);
+    assert_error(ros2_rename(client, "/plain-file", "/renamed/"), ENOTDIR);
+    assert_error(ros2_rename(client, "/plain-file/.", "/renamed"), ENOTDIR);
+    assert_error(ros2_publish(client, "/plain-file/", "/renamed"), ENOTDIR);
+    assert_error(ros2_publish(client, "/plain-file", "/renamed/"), ENOTDIR);
+    assert_error(ros2_stat(client, "/renamed", &st), ENOENT);
+    assert_ok(ros2_stat(client, "/plain-file", &st));
+    assert_ok(ros2_mkdir(client, "/slashed", 0755));
+    /* As with rename(), the last name is not followed. */
+    assert_int_equal(symlink("slashed", store_path(d, "to-slashed")), 0);
+    assert_error(ros2_rename(client, "/to-slashed/", "/renamed"), ENOTDIR);
+    assert_ok(ros2_rename(client, "/slashed/", "/renamed/"));
+    assert_ok(ros2_stat(client, "/renamed/", &st));
+    assert_error(ros2_rename(client, "/slashed/", "/renamed"), ENOENT);
+}
+
 static void publish_makes_a_finished_file_visible(void **state)
 {
     (void)state;
@@ -187,6 +208,7 @@ int main(void)
         cmocka_unit_test(directories_are_made_and_removed),
         cmocka_unit_test(unlink_removes_a_name),
         cmocka_unit_test(rename_replaces),
+        cmocka_unit_test(a_slash_at_the_end_asks_for_a_directory),
         cmocka_unit_test(publish_makes_a_finished_file_visible),
         cmocka_unit_test(readdir_gives_every_name_once),
         cmocka_unit_test(readdir_of_an_empty_directory_ends_at_once),

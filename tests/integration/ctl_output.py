@@ -157,6 +157,9 @@ def mkdir_mv_and_rm_do_what_they_say(d):
     d.good("mv", "/a/f", "/a/g")
     d.good("mv", "/a/g", "/a/b")
     assert os.path.exists(f"{d.store}/a/b/g")
+    for arguments in (("/a/b/g/", "/a"), ("/a/b/g", "/a/new/"), ("/a/b/g", "/a/b/g/")):
+        error_line(d.bad("mv", *arguments), "mv")
+    assert sorted(os.listdir(f"{d.store}/a/b")) == ["c", "g"]
     assert "-r" in d.bad("rm", "/a")
     d.good("rm", "-f", "/none")
     for root in ("/", "//", "/a/..", "/."):
