@@ -7,7 +7,8 @@
  * the path does not exist, or it is empty), -ENOTDIR (a part of it is no directory), -ENAMETOOLONG (a name above 255
  * bytes, a path above 4095), -ELOOP, -EXDEV (a symlink leads out of the tenant's root), -EACCES (rights of the token or of
  * a directory), -EIO, -ETIMEDOUT, -EHOSTUNREACH, -ECONNREFUSED, -ESTALE (the session is gone: connect again) and -ENOMEM.
- * A call that changes something takes effect once, also when the connection breaks under it. */
+ * A call that changes something takes effect once, also when the connection breaks under it. When no answer came at all
+ * (-ETIMEDOUT, -ESTALE, -ECONNREFUSED, ...) it may not be known whether it did; the text then says so. */
 #ifndef ROS2_NAMESPACE_H
 #define ROS2_NAMESPACE_H
 

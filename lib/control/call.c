@@ -13,6 +13,7 @@
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,6 +40,7 @@ struct attempt {
     grpc_byte_buffer *request;
     grpc_byte_buffer *message[ROS2I_CALL_REPLIES_MAX];
     unsigned message_count;
+    bool sent;    /* gRPC has taken the request */
     bool stopped; /* we cancelled it, having enough */
     grpc_metadata_array initial, trailing;
     grpc_status_code status;
@@ -92,7 +94,11 @@ static gpr_timespec grpc_deadline(uint64_t left_ns)
 
 static bool start_batch(struct attempt *attempt, const grpc_op *op, size_t count, intptr_t tag)
 {
-    return grpc_call_start_batch(attempt->call, op, count, (void *)tag, NULL) == GRPC_CALL_OK;
+    bool started =
+        grpc_call_start_batch(attempt->call, op, count, (void *)tag, NULL) == GRPC_CALL_OK;
+
+    attempt->sent = attempt->sent || started;
+    return started;
 }
 
 /* Every batch ends by the call's deadline, so this needs none. */
@@ -258,6 +264,12 @@ void ros2i_call_free(struct ros2i_call *call)
     call->reply_count = 0;
 }
 
+/* An error that the daemon gave before it looked for an earlier attempt's answer, or while it waited for that. */
+static bool is_before_replay(const struct attempt *attempt, int rc)
+{
+    return rc == -ENOKEY || rc == -ETIMEDOUT || attempt->status == GRPC_STATUS_UNAUTHENTICATED;
+}
+
 /* 0 or -errno; *again_p: nothing came of it: the connection was the cause, or the daemon asks for another attempt. */
 static int conclude(struct ros2i_control *control, struct ros2i_call *call, struct attempt *attempt,
                     struct ros2i_outcome *outcome, bool *again_p)
@@ -272,12 +284,14 @@ static int conclude(struct ros2i_control *control, struct ros2i_call *call, stru
     if (rc < 0) {
         atomic_store_explicit(&control->answered, true, memory_order_relaxed);
         *again_p = attempt->status == GRPC_STATUS_UNAVAILABLE; /* its own word that this may pass */
+        call->in_doubt = call->in_doubt && is_before_replay(attempt, rc);
         return rc;
     }
     char *details = grpc_slice_to_c_string(attempt->details);
     outcome->status = attempt->status;
     outcome->details = details;
     *again_p = ros2i_explain_transient(outcome);
+    call->in_doubt = call->in_doubt || (attempt->sent && ros2i_explain_in_doubt(outcome));
     rc = ros2i_explain(control, call->method, outcome);
     gpr_free(details);
     outcome->details = NULL;
@@ -335,14 +349,14 @@ static uint64_t left_until(uint64_t deadline_ns)
     return left_ns < TIMEOUT_MAX_NS ? left_ns : TIMEOUT_MAX_NS;
 }
 
-int ros2i_call_run(struct ros2i_control *control, struct ros2i_call *call)
+static int run_attempts(struct ros2i_control *control, struct ros2i_call *call)
 {
     struct ros2i_outcome outcome = {.timeout_ns = left_until(call->deadline_ns)};
     uint64_t backoff_ns = BACKOFF_FIRST_NS;
     int rc = 0;
 
     call->reply_count = 0;
-    call->sent_twice = false;
+    call->sent_twice = call->in_doubt = false;
     for (;;) {
         bool interrupted = false, again = false;
         uint64_t left_ns = left_until(call->deadline_ns);
@@ -361,6 +375,17 @@ int ros2i_call_run(struct ros2i_control *control, struct ros2i_call *call)
         pause_for(backoff_ns < left_ns ? backoff_ns : left_ns);
         backoff_ns = backoff_ns < BACKOFF_MAX_NS / 2 ? backoff_ns * 2 : BACKOFF_MAX_NS;
     }
+}
+
+int ros2i_call_run(struct ros2i_control *control, struct ros2i_call *call)
+{
+    int rc = run_attempts(control, call);
+
+    if (rc == 0 || !call->in_doubt || !(call->flags & ROS2I_CALL_CHANGES))
+        return rc;
+    char text[ROS2I_ERROR_MAX - sizeof ROS2I_IN_DOUBT];
+    snprintf(text, sizeof text, "%s", ros2i_error());
+    return ros2i_fail(-rc, "%s" ROS2I_IN_DOUBT, text);
 }
 
 /* --- request ids ----------------------------------------------------------------------------------------- */

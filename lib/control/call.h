@@ -14,6 +14,7 @@ enum ros2i_call_flag {
     ROS2I_CALL_RETRY =
         1 << 0, /* may be sent again when the connection breaks: idempotent, or has a request id */
     ROS2I_CALL_NO_SESSION = 1 << 1, /* needs none */
+    ROS2I_CALL_CHANGES = 1 << 2, /* a failure that leaves it open whether it took effect says so */
 };
 
 struct ros2i_call {
@@ -28,7 +29,10 @@ struct ros2i_call {
     void *reply[ROS2I_CALL_REPLIES_MAX]; /* unary: 1; end with ros2i_call_free() */
     unsigned reply_count;
     bool stream_ended; /* no more would have come */
-    bool sent_twice;   /* whether a broken connection hides a first answer */
+    /* Results, set always: */
+    bool sent_twice; /* whether a broken connection hides a first answer */
+    bool
+        in_doubt; /* an attempt may have reached the daemon, and nothing that came says what became of it */
 };
 
 /* Any thread; blocks up to the deadline. */

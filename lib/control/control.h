@@ -5,7 +5,7 @@
  * returns 0 or -errno: the daemon's own errno, -ETIMEDOUT (deadline), -EHOSTUNREACH / -ECONNREFUSED (no daemon there),
  * -EACCES (credentials), -EPROTO (it answers, but not ros2), -ENOKEY (session unknown to the daemon: it restarted or the
  * session expired). Calls that change the namespace carry a request id and are retried inside the deadline when the
- * connection breaks, so they take effect once.
+ * connection breaks, so they take effect once. When it is not known whether they did, the text ends in ROS2I_IN_DOUBT.
  *
  * gRPC is started on the first call, shut down after 5 s without one and before fork(). */
 #ifndef ROS2I_CONTROL_H
@@ -18,6 +18,8 @@
 #include "lib/protocol/capability.h"
 #include "lib/protocol/session.h"
 #include "ros2/engine.h" /* struct ros2_attr, enum ros2_open_flag: the wire's values */
+
+#define ROS2I_IN_DOUBT "; whether it took effect is not known"
 
 struct ros2i_control;
 

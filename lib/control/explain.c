@@ -30,6 +30,22 @@ static bool says(const char *text, const char *phrase)
     return strcasestr(text, phrase) != NULL;
 }
 
+bool ros2i_explain_in_doubt(const struct ros2i_outcome *outcome)
+{
+    const char *details = outcome->details;
+
+    switch (outcome->status) {
+    case GRPC_STATUS_UNAUTHENTICATED:
+    case GRPC_STATUS_PERMISSION_DENIED:
+    case GRPC_STATUS_UNIMPLEMENTED:
+    case GRPC_STATUS_INVALID_ARGUMENT:
+        return false;
+    default:
+        return !says(details, "connection refused") && !says(details, "failed to connect") &&
+               !says(details, "DNS resolution failed") && !says(details, "Domain name not found");
+    }
+}
+
 static int explain_tls(const struct ros2i_control *control, const char *cause)
 {
     if (says(cause, "certificate_verify_failed") || says(cause, "certificate verify failed"))

@@ -16,6 +16,8 @@ struct ros2i_outcome {
 
 /* Whether it was the connection and another attempt may help. */
 bool ros2i_explain_transient(const struct ros2i_outcome *outcome);
+/* Whether the daemon may have the request all the same. */
+bool ros2i_explain_in_doubt(const struct ros2i_outcome *outcome);
 /* Sets the error text; returns -errno. */
 int ros2i_explain(const struct ros2i_control *control, const char *method,
                   const struct ros2i_outcome *outcome);

@@ -64,7 +64,10 @@ static int open_chunk(struct ros2i_control *control, struct ros2i_open_item *ite
     request.items = (Ros2__V1__OpenItem **)(item + count);
     request.n_items = count;
     request.request_id = &id;
+    unsigned changes = 0;
     for (size_t i = 0; i < count; i++) {
+        if (items[i].open_flags & (ROS2_OPEN_CREATE | ROS2_OPEN_TRUNCATE))
+            changes = ROS2I_CALL_CHANGES;
         ros2__v1__open_item__init(&item[i]);
         item[i].path = bytes_of(items[i].path);
         item[i].flags = items[i].open_flags;
@@ -72,7 +75,7 @@ static int open_chunk(struct ros2i_control *control, struct ros2i_open_item *ite
         request.items[i] = &item[i];
     }
     struct ros2i_call call = {.method = "/ros2.v1.Namespace/OpenMany",
-                              .flags = ROS2I_CALL_RETRY,
+                              .flags = ROS2I_CALL_RETRY | changes,
                               .request = &request.base,
                               .reply_type = &ros2__v1__open_many_response__descriptor,
                               .deadline_ns = deadline_ns};
@@ -217,7 +220,7 @@ static int run_change(struct ros2i_control *control, const char *method,
                       uint64_t deadline_ns)
 {
     struct ros2i_call call = {.method = method,
-                              .flags = ROS2I_CALL_RETRY,
+                              .flags = ROS2I_CALL_RETRY | ROS2I_CALL_CHANGES,
                               .request = request,
                               .reply_type = reply_type,
                               .deadline_ns = deadline_ns};

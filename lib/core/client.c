@@ -74,10 +74,12 @@ int ros2i_client_error(int rc)
 {
     if (rc != -ENOKEY)
         return rc;
+    bool in_doubt = strstr(ros2i_error(), ROS2I_IN_DOUBT) != NULL;
     return ros2i_fail(
         ESTALE,
         "the daemon does not know this session any more: it was restarted, or the session expired; "
-        "connect again and reopen the files");
+        "connect again and reopen the files%s",
+        in_doubt ? ROS2I_IN_DOUBT : "");
 }
 
 int ros2i_client_attach(struct ros2_client *client, uint64_t deadline_ns)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/control/call.h"
@@ -263,10 +264,16 @@ static void a_held_call_ends_with_its_deadline(void **state)
     uint64_t start_ns = ros2i_now_ns();
     world_assert_failed(ros2i_control_mkdir(control, "/held-b", 0755, world_deadline_ms(100)),
                         ETIMEDOUT, "no answer within");
+    assert_non_null(strstr(ros2i_error(), ROS2I_IN_DOUBT));
     assert_true(ros2i_now_ns() - start_ns < 20 * ROS2I_NS_PER_S);
     world_assert_failed(ros2i_control_mkdir(control, "/held-b", 0755, ros2i_now_ns()), ETIMEDOUT,
                         "deadline");
+    assert_null(strstr(ros2i_error(), ROS2I_IN_DOUBT));
     release();
+    world_assert_ok(ros2i_control_mkdir(control, "/there", 0755, world_deadline()));
+    world_assert_failed(ros2i_control_mkdir(control, "/there", 0755, world_deadline()), EEXIST,
+                        "there");
+    assert_null(strstr(ros2i_error(), ROS2I_IN_DOUBT));
     world_assert_ok(ros2i_control_health(control, world_deadline()));
     ros2i_control_destroy(control);
 }
@@ -320,6 +327,70 @@ static void a_new_ros2d_says_that_the_session_is_gone(void **state)
     ros2i_control_destroy(control);
 }
 
+/* --- a change that nobody can tell about ------------------------------------------------------------------- */
+
+static void *change(void *arg)
+{
+    struct caller *caller = arg;
+
+    caller->rc = ros2i_control_mkdir(caller->control, caller->path, 0755, world_deadline());
+    snprintf(caller->text, sizeof caller->text, "%.255s", ros2i_error());
+    return NULL;
+}
+
+/* Whether a connection to the control port holds a request that ros2d has not read: more than gRPC's own frames. */
+static int has_unread_request(void *arg)
+{
+    FILE *file = fopen("/proc/net/tcp6", "re"); /* gRPC's sockets are of both kinds */
+    char line[512];
+    unsigned port, state, unread;
+    int found = 0;
+
+    (void)arg;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        if (sscanf(line, " %*d: %*32[0-9A-F]:%4x %*32[0-9A-F]:%*4x %2x %*8x:%8x", &port, &state, &unread) == 3)
+            found |= port == ros2d.port && state == 1 && unread > 200;
+    }
+    fclose(file);
+    return found;
+}
+
+/* The port that it has now stays its own when it is started anew. */
+static void fix_port(void)
+{
+    char yaml[8192], fixed[8300];
+    FILE *file = fopen(world_path(&ros2d, "ros2d.yaml"), "re");
+    size_t len = fread(yaml, 1, sizeof yaml - 1, file);
+
+    fclose(file);
+    yaml[len] = '\0';
+    char *port = strstr(yaml, "127.0.0.1:0") + strlen("127.0.0.1:");
+    snprintf(fixed, sizeof fixed, "%.*s%u%s", (int)(port - yaml), yaml, ros2d.port, port + 1);
+    assert_int_equal(daemon_write_file(&ros2d, "ros2d.yaml", 0644, fixed), 0);
+}
+
+static void a_change_that_died_with_ros2d_is_in_doubt(void **state)
+{
+    struct ros2i_control *control = world_connect(&ros2d);
+    char path[256] = "/";
+    struct caller caller = {.control = control, .path = path};
+
+    (void)state;
+    memset(path + 1, 'x', 250);
+    kill(ros2d.pid, SIGSTOP);
+    waitpid(ros2d.pid, NULL, WUNTRACED);
+    assert_int_equal(pthread_create(&caller.thread, NULL, change, &caller), 0);
+    world_wait(has_unread_request, NULL);
+    daemon_kill(&ros2d);
+    fix_port();
+    world_start_config(&ros2d, 1);
+    pthread_join(caller.thread, NULL);
+    assert_int_equal(caller.rc, -ENOKEY); /* of the new one, which knows nothing of the first */
+    assert_non_null(strstr(caller.text, ROS2I_IN_DOUBT));
+    ros2i_control_destroy(control);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_held_call_ends_with_its_deadline),
         cmocka_unit_test(calls_in_flight_end_well_when_ros2d_stops),
         cmocka_unit_test(a_new_ros2d_says_that_the_session_is_gone),
+        cmocka_unit_test(a_change_that_died_with_ros2d_is_in_doubt),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
