@@ -7,7 +7,8 @@
  *
  * Every call that talks to the daemon has the deadline of ros2_connect_options.timeout_ns; it rides over lost
  * connections inside it, and ends at most one second later. Any of them can also return -ESTALE (the daemon was
- * restarted or the session expired: connect again), -ENOMEM, and in a forked child the errors of attaching it
+ * restarted or the session expired: connect again, reopen the files, and write again what was not synced: it may be lost),
+ * -ENOMEM, and in a forked child the errors of attaching it
  * (-EACCES, -EHOSTUNREACH, -ECONNREFUSED). -ETIMEDOUT: nobody answered in time, or there was no connection; the text
  * names the last cause. */
 #ifndef ROS2_FILE_H
@@ -92,7 +93,8 @@ int64_t ros2_lseek(struct ros2_file *file, int64_t offset, int whence);
  * Threads: any, at once. Blocks: up to timeout_ns.
  * Returns 0 or -EBADF, -EINVAL, -EIO (the engine could not write, or the storage was restarted since writes of this
  * file that were acknowledged and not synced, so they may be lost: told once, write again), -ENOSPC, -EDQUOT, -EROFS,
- * -ETIMEDOUT (what is durable is not known). Source: POSIX fsync(). */
+ * -ETIMEDOUT (what is durable is not known). After -ESTALE a fsync of the file reopened does not vouch for writes made before:
+ * they may be lost, and have to be made again. Source: POSIX fsync(). */
 int ros2_fsync(struct ros2_file *file);
 
 /** The file's attributes. st_dev and st_ino tell files of one daemon apart.

@@ -59,7 +59,8 @@ int ros2_rename(struct ros2_client *client, const char *from, const char *to);
  * it, never leaves half a one behind.
  * tmp, final: borrowed until return; in the same file system, tmp closed or not written to meanwhile.
  * Returns 0 or the errors of ros2_open(), ros2_fsync() and ros2_rename(); the text says which step failed. When that is the
- * last, final is there and may not outlive a crash: call it again with final as both names. */
+ * last, final is there and may not outlive a crash: call it again with final as both names. But after -ESTALE, of this or of
+ * any call since tmp was written, do not just repeat it: what was written to tmp may be lost, so write it again first. */
 int ros2_publish(struct ros2_client *client, const char *tmp, const char *final);
 
 /** Begins to read a directory. Entries made or removed meanwhile may or may not be given; a name that is there throughout

@@ -78,7 +78,7 @@ int ros2i_client_error(int rc)
     return ros2i_fail(
         ESTALE,
         "the daemon does not know this session any more: it was restarted, or the session expired; "
-        "connect again and reopen the files%s",
+        "connect again, reopen the files, and write again what was not synced: it may be lost%s",
         in_doubt ? ROS2I_IN_DOUBT : "");
 }
 
