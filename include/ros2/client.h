@@ -30,7 +30,7 @@ struct ros2_connect_options {
     const char *token_file;  /* first line is the token; not readable by others */
     const char *ca_file;     /* PEM; whom to trust as the daemon's issuer */
     const char *cert_file;   /* PEM; client certificate, for mutual TLS */
-    const char *key_file;    /* PEM */
+    const char *key_file;    /* PEM; not readable by others */
     const char *server_name; /* expected in the daemon's certificate; default: the URL's host */
     const char *config_file; /* read instead of the default ones */
     const char *client_name; /* for the daemon's log; default: the program's name */

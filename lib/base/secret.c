@@ -31,6 +31,14 @@ bool ros2i_secret_equal(const void *a, const void *b, size_t len)
     return difference == 0;
 }
 
+int ros2i_secret_check_mode(const struct stat *st, const char *path, const char *what)
+{
+    if ((st->st_mode & 007) == 0)
+        return 0;
+    return ros2i_fail(EACCES, "%s file %s has mode %04o, open to every user; chmod 600 %s", what,
+                      path, (unsigned)(st->st_mode & 07777), path);
+}
+
 static int open_secret(const char *path, const char *what, int *fd_p)
 {
     struct stat st;
@@ -48,11 +56,9 @@ static int open_secret(const char *path, const char *what, int *fd_p)
         rc = ros2i_fail(EINVAL, "%s file %s is not a regular file", what, path);
         goto close_fd;
     }
-    if (st.st_mode & 007) {
-        rc = ros2i_fail(EACCES, "%s file %s has mode %04o, open to every user; chmod 600 %s", what,
-                        path, (unsigned)(st.st_mode & 07777), path);
+    rc = ros2i_secret_check_mode(&st, path, what);
+    if (rc < 0)
         goto close_fd;
-    }
     *fd_p = fd;
     return 0;
 close_fd:

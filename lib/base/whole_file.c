@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,7 +16,8 @@
 #include "lib/base/error.h"
 #include "lib/base/secret.h"
 
-static int open_regular(const char *path, const char *what, size_t max, int *fd_p, size_t *size_p)
+static int open_regular(const char *path, const char *what, size_t max, bool secret, int *fd_p,
+                        size_t *size_p)
 {
     struct stat st;
     int rc;
@@ -32,6 +34,9 @@ static int open_regular(const char *path, const char *what, size_t max, int *fd_
         rc = ros2i_fail(EINVAL, "%s file %s is not a regular file", what, path);
         goto close_fd;
     }
+    rc = secret ? ros2i_secret_check_mode(&st, path, what) : 0;
+    if (rc < 0)
+        goto close_fd;
     if (st.st_size < 0 || (uintmax_t)st.st_size > max) {
         rc = ros2i_fail(EFBIG, "%s file %s is longer than %zu bytes", what, path, max);
         goto close_fd;
@@ -44,12 +49,12 @@ close_fd:
     return rc;
 }
 
-int ros2i_whole_file_read(const char *path, const char *what, size_t max, char **data_p,
-                          size_t *len_p)
+static int read_file(const char *path, const char *what, size_t max, bool secret, char **data_p,
+                     size_t *len_p)
 {
     int fd = -1;
     size_t size = 0, have = 0;
-    int rc = open_regular(path, what, max, &fd, &size);
+    int rc = open_regular(path, what, max, secret, &fd, &size);
 
     if (rc < 0)
         return rc;
@@ -82,4 +87,16 @@ free_data:
 close_fd:
     close(fd);
     return rc;
+}
+
+int ros2i_whole_file_read(const char *path, const char *what, size_t max, char **data_p,
+                          size_t *len_p)
+{
+    return read_file(path, what, max, false, data_p, len_p);
+}
+
+int ros2i_whole_file_read_secret(const char *path, const char *what, size_t max, char **data_p,
+                                 size_t *len_p)
+{
+    return read_file(path, what, max, true, data_p, len_p);
 }

@@ -10,5 +10,8 @@
  * -EINVAL (not regular), -EFBIG, -EIO, -ENOMEM. Threads: any. May block (disk). */
 int ros2i_whole_file_read(const char *path, const char *what, size_t max, char **data_p,
                           size_t *len_p);
+/* The same of a file that must not be open to every user (secret.h): -EACCES. */
+int ros2i_whole_file_read_secret(const char *path, const char *what, size_t max, char **data_p,
+                                 size_t *len_p);
 
 #endif

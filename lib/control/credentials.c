@@ -104,7 +104,8 @@ static int read_certificates(struct ros2i_control *control,
     rc = ros2i_whole_file_read(options->cert_file, "client certificate", PEM_MAX, &control->cert,
                                &len);
     if (rc == 0)
-        rc = ros2i_whole_file_read(options->key_file, "client key", PEM_MAX, &control->key, &len);
+        rc = ros2i_whole_file_read_secret(options->key_file, "client key", PEM_MAX, &control->key,
+                                          &len);
     return rc < 0 ? rc
                   : ros2i_pem_check_pair(control->cert, control->key, "client", options->cert_file,
                                          options->key_file);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/control/call.h"
@@ -387,6 +388,13 @@ static void wrong_options_are_refused_at_once(void **state)
     world_assert_failed(ros2i_control_create(&bad, &control), EINVAL, "key is missing");
     bad.key_file = world_path(&with_tokens, "tls/server.key");
     world_assert_failed(ros2i_control_create(&bad, &control), EINVAL, "does not belong");
+    bad.key_file = world_path(&with_tokens, "tls/client.key");
+    assert_int_equal(chmod(bad.key_file, 0604), 0);
+    world_assert_failed(ros2i_control_create(&bad, &control), EACCES, "client.key has mode 0604");
+    assert_int_equal(chmod(bad.key_file, 0640), 0);
+    world_assert_ok(ros2i_control_create(&bad, &control));
+    ros2i_control_destroy(control);
+    control = NULL;
     bad = good;
     bad.token = "two words";
     world_assert_failed(ros2i_control_create(&bad, &control), EINVAL, "token");
