@@ -128,6 +128,7 @@ int ros2d_auth_session(struct ros2d_call *call)
         ros2d_session_put(session);
         session = NULL;
     }
+    call->unauthenticated = !session;
     if (!session)
         return ros2i_fail(
             ENOKEY, "the session is unknown: it expired or was closed, or ros2d was started anew; "

@@ -71,10 +71,9 @@ struct ros2d_call {
     struct ros2d_arena arena, page_arena;
     void *stream;         /* a stream's own */
     bool park;            /* set by next: the stream waits for something else than the client */
-    bool unauthenticated; /* set by auth: the error is about who calls */
-    bool
-        unkept; /* set with an error that is no outcome: a call with the same request id runs anew */
-    bool again; /* the same, and the client is told (UNAVAILABLE) to make that call */
+    bool unauthenticated; /* set by auth: the error is about who calls, or its session is unknown */
+    bool unkept; /* set with an error that is no outcome: a call with this request id runs anew */
+    bool again;  /* the same, and the client is told (UNAVAILABLE) to make that call */
     /* Called when the answer could not be handed to gRPC: the client does not know of what was made. May be NULL. */
     void (*undelivered)(struct ros2d_call *call);
     struct ros2d_call *next_watcher; /* guarded by the server's lock */

@@ -84,7 +84,7 @@ static int open_item(struct ros2d_call *call, const Ros2__V1__OpenItem *item,
     if (rc == 0)
         rc = open_reserved(call, item, path, reserved, result);
     if (rc == -ESHUTDOWN)
-        rc = ros2i_fail(ENOKEY, "the session was closed meanwhile; connect again");
+        rc = ros2i_fail(ESTALE, "the session was closed meanwhile; connect again");
     return rc;
 }
 

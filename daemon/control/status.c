@@ -37,7 +37,7 @@ grpc_status_code ros2d_status_of(int err)
         return GRPC_STATUS_UNAUTHENTICATED;
     case EIO:
         return GRPC_STATUS_INTERNAL;
-    default: /* ENOTDIR, EISDIR, ENOTEMPTY, EXDEV, EBADF, ESTALE, ENOKEY, ... */
+    default: /* ENOTDIR, EISDIR, ENOTEMPTY, EXDEV, EBADF, ESTALE, ... */
         return GRPC_STATUS_FAILED_PRECONDITION;
     }
 }

@@ -68,3 +68,8 @@ const char *ros2i_strerror(int err)
 
     return text ? text : "Unknown error";
 }
+
+int ros2i_errno_received(int64_t err)
+{
+    return err <= 0 || err == EINTR || err >= 512 ? EIO : (int)err;
+}

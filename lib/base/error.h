@@ -3,6 +3,8 @@
 #ifndef ROS2I_ERROR_H
 #define ROS2I_ERROR_H
 
+#include <stdint.h>
+
 #include "ros2/plugin.h"
 
 #define ROS2I_ERROR_MAX 1024
@@ -15,5 +17,8 @@ int ros2i_fail_prefix(int negative_errno, const char *fmt, ...) ROS2_PRINTF(2, 3
 const char *ros2i_error(void);
 /* A thread-safe strerror: a constant name and text, e.g. "No such file or directory". */
 const char *ros2i_strerror(int err);
+
+/* An errno that a peer sent, as it is for the caller: EINTR, the kernel's own restart codes, and what is none become EIO. */
+int ros2i_errno_received(int64_t err);
 
 #endif

@@ -214,7 +214,9 @@ static int take_error(const struct attempt *attempt)
         Ros2__V1__Error *error = ros2__v1__error__unpack(NULL, len, GRPC_SLICE_START_PTR(m->value));
         if (!error)
             continue;
-        int err = error->err > 0 && error->err < 4096 ? error->err : EIO;
+        int err = ros2i_errno_received(error->err);
+        if (err == ENOKEY && attempt->status != GRPC_STATUS_UNAUTHENTICATED)
+            err = EIO; /* the engine's: here ENOKEY stands for an unknown session */
         int rc = ros2i_fail(err, "%s", error->message[0] ? error->message : ros2i_strerror(err));
         ros2__v1__error__free_unpacked(error, NULL);
         return rc;

@@ -34,8 +34,7 @@ static int wrong_count(const struct ros2i_control *control, const char *method)
 static void take_result(const Ros2__V1__OpenResult *result, struct ros2i_open_item *item)
 {
     if (result->error) {
-        item->err =
-            result->error->err > 0 && result->error->err < 4096 ? -result->error->err : -EIO;
+        item->err = -ros2i_errno_received(result->error->err);
         ros2i_escape(item->error_text, sizeof item->error_text, result->error->message);
         return;
     }
@@ -164,7 +163,7 @@ int ros2i_control_close_many(struct ros2i_control *control, const uint64_t *hand
     if (reply->n_errnos != count)
         rc = wrong_count(control, call.method);
     for (size_t i = 0; rc == 0 && errs && i < count; i++)
-        errs[i] = reply->errnos[i] < 4096 ? -(int)reply->errnos[i] : -EIO;
+        errs[i] = reply->errnos[i] == 0 ? 0 : -ros2i_errno_received(reply->errnos[i]);
     ros2i_call_free(&call);
     return rc;
 }

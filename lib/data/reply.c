@@ -48,12 +48,6 @@ static int check_shape(const struct ros2i_channel *ch, const struct ros2i_slot *
     return 0;
 }
 
-/* EINTR and the kernel's own restart codes are no errors of the caller's. */
-static int error_of(uint32_t status)
-{
-    return status == EINTR || status >= 512 ? EIO : (int)status;
-}
-
 /* done: bytes of the piece that a failed write has written all the same. */
 static void fail_piece(struct ros2i_channel *ch, struct ros2i_slot *slot, uint32_t done, int error)
 {
@@ -104,7 +98,7 @@ static void refused(struct ros2i_channel *ch, struct ros2i_slot *slot, uint32_t 
         checksum_differs(ch, slot);
         return;
     }
-    int err = error_of(status);
+    int err = ros2i_errno_received(status);
     uint32_t done = slot->op->kind == ROS2I_OP_WRITE ? bytes : 0;
     fail_piece(ch, slot, done, ros2i_fail(err, "the daemon answers: %s", ros2i_strerror(err)));
 }

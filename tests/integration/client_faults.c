@@ -111,7 +111,8 @@ static void errors_of_the_engine_come_through(void **state)
 {
     (void)state;
     start("write:path=full:errno=ENOSPC,read:path=bad:errno=EIO,fsync:path=sync:errno=EIO:times=1,"
-          "open:path=never:errno=EACCES");
+          "open:path=never:errno=EACCES,open:path=signal:errno=EINTR,mkdir:path=signal:errno=EINTR,"
+          "mkdir:path=locked:errno=ENOKEY");
     char buf[10000] = {0};
     struct ros2_client *client = daemon_connect(&d);
     struct ros2_file *file = must_open(client, "/full", O_RDWR | O_CREAT);
@@ -128,6 +129,9 @@ static void errors_of_the_engine_come_through(void **state)
     assert_ok(ros2_fsync(file));
     ros2_close(file);
     assert_error(ros2_open(client, "/never", O_RDONLY | O_CREAT, 0600, &file), EACCES);
+    assert_error(ros2_open(client, "/signal", O_RDONLY | O_CREAT, 0600, &file), EIO);
+    assert_error(ros2_mkdir(client, "/signal", 0700), EIO);
+    assert_error(ros2_mkdir(client, "/locked", 0700), EIO); /* not: the session is gone */
     ros2_disconnect(client);
 }
 

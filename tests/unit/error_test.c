@@ -57,6 +57,16 @@ static void a_long_text_is_cut_and_says_so(void **state)
     assert_true(strlen(ros2i_error()) < ROS2I_ERROR_MAX);
 }
 
+static void errnos_of_a_peer_are_filtered(void **state)
+{
+    (void)state;
+    assert_int_equal(ros2i_errno_received(ENOENT), ENOENT);
+    assert_int_equal(ros2i_errno_received(511), 511);
+    static const int64_t bad[] = {0, -1, INT32_MIN, EINTR, 512, 4095, UINT32_MAX};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(ros2i_errno_received(bad[i]), EIO);
+}
+
 static void errno_is_left_alone(void **state)
 {
     (void)state;
@@ -104,6 +114,7 @@ int main(void)
         cmocka_unit_test(control_characters_become_visible),
         cmocka_unit_test(a_long_text_is_cut_and_says_so),
         cmocka_unit_test(errno_is_left_alone),
+        cmocka_unit_test(errnos_of_a_peer_are_filtered),
         cmocka_unit_test(each_thread_has_its_own_text),
         cmocka_unit_test(strerror_knows_numbers_of_either_sign),
     };
