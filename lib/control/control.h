@@ -31,6 +31,7 @@ struct ros2i_control_options {
     const char *ca_file;              /* PEM; NULL: the system's */
     const char *cert_file, *key_file; /* PEM; NULL: no client certificate */
     const char *token;                /* copied, wiped in destroy; NULL: none */
+    const char *client_name;          /* for the daemon's log; NULL: the program's name */
 };
 
 /* Reads the files, makes no connection. Strings are copied. -ENOENT, -EACCES, -EINVAL. */

@@ -136,6 +136,7 @@ static void free_control(struct ros2i_control *control)
     ros2i_secret_free(control->key);
     free(control->cert);
     free(control->ca);
+    free(control->client_name);
     free(control->server_name);
     free(control->peer);
     free(control->target);
@@ -149,6 +150,14 @@ static void forked(struct ros2i_grpc_client *client)
     struct ros2i_control *control = (struct ros2i_control *)client; /* its first member */
 
     control->has_nonce = false;
+}
+
+static int copy_name(const char *name, char **copy_p)
+{
+    if (!name)
+        return 0;
+    *copy_p = strdup(name);
+    return *copy_p ? 0 : ros2i_fail(ENOMEM, "no memory for a name");
 }
 
 int ros2i_control_create(const struct ros2i_control_options *options,
@@ -167,11 +176,10 @@ int ros2i_control_create(const struct ros2i_control_options *options,
         rc = set_token(control, options->token);
     if (rc == 0)
         rc = read_certificates(control, options);
-    if (rc == 0 && options->server_name) {
-        control->server_name = strdup(options->server_name);
-        if (!control->server_name)
-            rc = ros2i_fail(ENOMEM, "no memory for the server name");
-    }
+    if (rc == 0)
+        rc = copy_name(options->server_name, &control->server_name);
+    if (rc == 0)
+        rc = copy_name(options->client_name, &control->client_name);
     if (rc < 0) {
         free_control(control);
         return rc;

@@ -16,6 +16,7 @@ struct ros2i_control {
     char *target;          /* as gRPC wants it: "ipv4:127.0.0.1:7720", "dns:///host:7720" */
     char *peer;            /* as people read it: "host:7720" */
     char *server_name;     /* NULL: the host */
+    char *client_name;     /* NULL: the program's name */
     char *ca, *cert, *key; /* PEM; NULL: none. key is wiped at the end */
     char *authorization;   /* "Bearer TOKEN"; NULL: none. Wiped at the end */
     bool plaintext;

@@ -82,7 +82,8 @@ int ros2i_control_open_session(struct ros2i_control *control, const uint8_t nonc
     ros2__v1__open_session_request__init(&request);
     request.version_min = ROS2I_WIRE_VERSION;
     request.version_max = ROS2I_WIRE_VERSION;
-    request.client_name = program_invocation_short_name;
+    request.client_name =
+        control->client_name ? control->client_name : program_invocation_short_name;
     request.process_nonce =
         (ProtobufCBinaryData){.len = ROS2I_NONCE_LEN, .data = (uint8_t *)(uintptr_t)nonce};
     struct ros2i_call call = {.method = "/ros2.v1.Session/Open",

@@ -127,6 +127,7 @@ static int create_control(struct ros2_client *client, const struct ros2i_setting
         .cert_file = settings->cert_file,
         .key_file = settings->key_file,
         .token = settings->token,
+        .client_name = settings->client_name,
     };
     return ros2i_control_create(&options, &client->control);
 }

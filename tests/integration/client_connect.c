@@ -207,6 +207,23 @@ static void bad_arguments_are_refused_with_the_part_that_is_wrong(void **state)
     assert_error(ros2_connect(d->url, &options, &client), EINVAL);
 }
 
+static void the_daemons_log_has_the_clients_name(void **state)
+{
+    (void)state;
+    struct ros2_connect_options options = daemon_options(d);
+    char path[300], line[2000];
+    bool found = false;
+    options.client_name = "night-watch";
+    ros2_disconnect(daemon_connect_with(d, &options));
+    snprintf(path, sizeof(path), "%s/log", d->dir);
+    FILE *log = fopen(path, "re");
+    assert_non_null(log);
+    while (fgets(line, sizeof(line), log))
+        found = found || strstr(line, "client night-watch");
+    fclose(log);
+    assert_true(found);
+}
+
 static void two_clients_in_one_process_do_not_know_of_each_other(void **state)
 {
     (void)state;
@@ -282,6 +299,7 @@ int main(void)
         cmocka_unit_test(nobody_there_is_told_apart_from_not_a_ros2d),
         cmocka_unit_test(plaintext_is_for_loopback_only),
         cmocka_unit_test(bad_arguments_are_refused_with_the_part_that_is_wrong),
+        cmocka_unit_test(the_daemons_log_has_the_clients_name),
         cmocka_unit_test(two_clients_in_one_process_do_not_know_of_each_other),
         cmocka_unit_test(nothing_is_left_open_after_many_connections),
         cmocka_unit_test(log_lines_go_to_the_callback),
