@@ -11,9 +11,10 @@
  *  FAILED           -               -               -              -         -               -
  *
  * (1) once the backoff is over and an operation waits. (2) after HANDSHAKE_NS. (3) AWAIT_ATTACH the first time, then
- * FAILED or BROKEN (reconnect.c). "lost": the peer broke the protocol; as the event lost. attached() leads from
- * AWAIT_ATTACH to BROKEN or FAILED, and destroy() from anywhere to FAILED. Only step() sets the state, and every state but FAILED has an edge back to BROKEN;
- * whatever the state is, an operation ends at its deadline, since its timer does not look at it. */
+ * BROKEN, and FAILED once every address has refused (reconnect.c). "lost": the peer broke the protocol; as the event lost.
+ * attached() leads from AWAIT_ATTACH to BROKEN or FAILED, and destroy() from anywhere to FAILED. Only step() sets the state,
+ * and every state but FAILED has an edge back to BROKEN; whatever the state is, an operation ends at its deadline, since
+ * its timer does not look at it. */
 #include "config.h"
 
 #include "lib/data/channel.h"

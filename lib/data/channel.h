@@ -68,6 +68,7 @@ struct ros2i_channel {
     /* Reconnecting (reconnect.c). */
     unsigned attempt;  /* connections that failed since the last READY */
     bool attach_tried; /* since the last READY */
+    unsigned refusals; /* of the data channel since that attach; the last address's is final */
     int last_error;    /* why there is no connection, negative errno; 0: never lost */
     char last_text[256];
 

@@ -165,12 +165,15 @@ enum ros2i_channel_state ros2i_reconnect_rejected(struct ros2i_channel *ch,
         return ros2i_reconnect_give_up(ch, rc);
     if (rc != -EACCES && rc != -ESTALE)
         return ros2i_reconnect_lost(ch, rc);
-    if (ch->attach_tried)
+    /* Another daemon may be at this address: the session's own may be at the next. */
+    ch->attempt++;
+    if (ch->attach_tried && ++ch->refusals >= ch->address_count)
         return ros2i_reconnect_give_up(ch, rc);
     remember(ch, rc);
     break_connection(ch);
     requeue_all(ch);
-    return ROS2I_CHANNEL_AWAIT_ATTACH;
+    ch->timer_ns = ch->now_ns;
+    return ch->attach_tried ? ROS2I_CHANNEL_BROKEN : ROS2I_CHANNEL_AWAIT_ATTACH;
 }
 
 enum ros2i_channel_state ros2i_reconnect_attached(struct ros2i_channel *ch, int rc)
@@ -180,6 +183,7 @@ enum ros2i_channel_state ros2i_reconnect_attached(struct ros2i_channel *ch, int 
     if (rc < 0)
         return ros2i_reconnect_lost(ch, rc);
     ch->attach_tried = true;
+    ch->refusals = 0;
     ch->timer_ns = ch->now_ns;
     return ROS2I_CHANNEL_BROKEN;
 }

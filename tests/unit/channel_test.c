@@ -218,6 +218,24 @@ static void a_second_refusal_is_final(void **state)
     assert_int_equal(world_do(w, &later, ROS2I_OP_PING, NULL, 0, 0), -EACCES);
 }
 
+static void only_the_last_addresss_refusal_is_final(void **state)
+{
+    struct world *w = *state;
+    memcpy(w->address[1], w->address[0], sizeof(w->address[0]));
+    w->channel->address_count = 2;
+    w->peer.reject = EACCES;
+    for (unsigned rejections = 2; rejections <= 3; rejections++) {
+        struct ros2i_op op;
+        peer_drop(&w->peer);
+        w->peer.rejections = rejections;
+        world_submit(w, &op, ROS2I_OP_PING, NULL, 0, 0, 0, SECONDS(30));
+        world_run_until(w, 1000, w->channel->state == ROS2I_CHANNEL_AWAIT_ATTACH);
+        ros2i_channel_attached(w->channel, 0);
+        world_run_until(w, 1000, op.phase == ROS2I_OP_DONE);
+        assert_int_equal(op.result, rejections == 2 ? 0 : -EACCES);
+    }
+}
+
 static void a_lost_session_ends_every_operation(void **state)
 {
     struct world *w = *state;
@@ -463,6 +481,7 @@ int main(void)
         CASE(the_next_address_is_tried_at_once),
         CASE(a_refusal_asks_the_control_plane_once),
         CASE(a_second_refusal_is_final),
+        CASE(only_the_last_addresss_refusal_is_final),
         CASE(a_lost_session_ends_every_operation),
         CASE(deadlines_hold_while_the_control_plane_is_asked),
         CASE(an_unknown_version_is_final),
