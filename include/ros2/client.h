@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Clients: connecting to a ros2d, settings, errors, log.
  *
+ * No call is a cancellation point: a thread that pthread_cancel() hits in one is ended after it has returned.
+ *
  * Errors: calls return 0 or a count, or a negative errno; ros2_error() then gives the calling thread's text, which says
  * what failed, on what and why. */
 #ifndef ROS2_CLIENT_H

@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -121,8 +122,13 @@ void ros2i_log(enum ros2_log_level level, const char *outlet, const char *fmt, .
     int len = vsnprintf(raw, sizeof raw, fmt, args);
     va_end(args);
     if (len >= 0) {
+        int cancel_state;
+
         ros2i_escape(line, sizeof line, raw);
+        /* write(), or what the program's function calls, is a cancellation point; the caller may be in the middle of things. */
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
         sink->fn(sink->arg, level, outlet, line);
+        pthread_setcancelstate(cancel_state, NULL);
     }
     errno = saved_errno;
 }

@@ -5,6 +5,7 @@
 #include "lib/base/random.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/random.h>
@@ -15,13 +16,8 @@ typedef int fill_fn(void *buf, size_t len);
 
 static _Atomic(fill_fn *) injected_fill; /* relaxed: set before the threads that read it start */
 
-int ros2i_random(void *buf, size_t len)
+static int draw(uint8_t *at, size_t len)
 {
-    fill_fn *fill = atomic_load_explicit(&injected_fill, memory_order_relaxed);
-    uint8_t *at = buf;
-
-    if (fill)
-        return fill(buf, len);
     while (len > 0) {
         ssize_t n = getrandom(at, len, 0);
 
@@ -35,6 +31,20 @@ int ros2i_random(void *buf, size_t len)
         len -= (size_t)n;
     }
     return 0;
+}
+
+int ros2i_random(void *buf, size_t len)
+{
+    fill_fn *fill = atomic_load_explicit(&injected_fill, memory_order_relaxed);
+    int cancel_state;
+
+    if (fill)
+        return fill(buf, len);
+    /* getrandom() is a cancellation point, and the caller may hold locks. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int rc = draw(buf, len);
+    pthread_setcancelstate(cancel_state, NULL);
+    return rc;
 }
 
 void ros2i_random_inject(int (*fill)(void *buf, size_t len))

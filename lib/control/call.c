@@ -13,6 +13,7 @@
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -381,8 +382,12 @@ static int run_attempts(struct ros2i_control *control, struct ros2i_call *call)
 
 int ros2i_call_run(struct ros2i_control *control, struct ros2i_call *call)
 {
-    int rc = run_attempts(control, call);
+    int cancel_state;
 
+    /* A cancellation in here would leave gRPC's objects behind, and fork() waiting for the attempt's end. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int rc = run_attempts(control, call);
+    pthread_setcancelstate(cancel_state, NULL);
     if (rc == 0 || !call->in_doubt || !(call->flags & ROS2I_CALL_CHANGES))
         return rc;
     char text[ROS2I_ERROR_MAX - sizeof ROS2I_IN_DOUBT];

@@ -185,8 +185,8 @@ static int connect_with(const struct ros2i_settings *settings, struct ros2_clien
     return 0;
 }
 
-int ros2_connect(const char *url, const struct ros2_connect_options *options,
-                 struct ros2_client **client_p)
+static int connect_to(const char *url, const struct ros2_connect_options *options,
+                      struct ros2_client **client_p)
 {
     pthread_once(&log_once, log_by_environment);
     if (!client_p)
@@ -207,10 +207,18 @@ int ros2_connect(const char *url, const struct ros2_connect_options *options,
     return rc;
 }
 
-void ros2_disconnect(struct ros2_client *client)
+int ros2_connect(const char *url, const struct ros2_connect_options *options,
+                 struct ros2_client **client_p)
 {
-    if (!client)
-        return;
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int rc = connect_to(url, options, client_p);
+    pthread_setcancelstate(cancel_state, NULL);
+    return rc;
+}
+
+static void disconnect(struct ros2_client *client)
+{
     ros2i_registry_lock();
     ros2i_registry_remove(client);
     pthread_mutex_lock(&client->lock);
@@ -227,6 +235,16 @@ void ros2_disconnect(struct ros2_client *client)
         ros2i_control_close_session(client->control, ros2i_now_ns() + DISCONNECT_NS) < 0)
         ros2i_log(ROS2_LOG_INFO, "core", "session not closed, it will expire: %s", ros2i_error());
     free_client(client);
+}
+
+void ros2_disconnect(struct ros2_client *client)
+{
+    int cancel_state;
+    if (!client)
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    disconnect(client);
+    pthread_setcancelstate(cancel_state, NULL);
 }
 
 int ros2_ping(struct ros2_client *client, uint64_t *rtt_ns_p)

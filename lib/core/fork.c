@@ -34,9 +34,15 @@ void ros2i_fork_wait(_Atomic bool *busy)
     } while (atomic_load(&ros2i_fork_gate));
 }
 
+/* Guarded by the registry's lock, which is held from prepare() on. */
+static int cancel_state;
+
 static void prepare(void)
 {
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     ros2i_registry_lock();
+    cancel_state = state;
     for (struct ros2_client *client = ros2i_registry_first(); client; client = client->next)
         pthread_mutex_lock(&client->lock);
     atomic_store(&ros2i_fork_gate, true);
@@ -51,10 +57,12 @@ static void prepare(void)
 
 static void unlock_all(void)
 {
+    int state = cancel_state;
     atomic_store(&ros2i_fork_gate, false);
     for (struct ros2_client *client = ros2i_registry_first(); client; client = client->next)
         pthread_mutex_unlock(&client->lock);
     ros2i_registry_unlock();
+    pthread_setcancelstate(state, NULL);
 }
 
 static void parent(void)

@@ -113,7 +113,7 @@ int ros2i_implicit_queue(struct ros2_client *client, struct ros2i_queue **queue_
     return add_queue(client, cache, queue_p);
 }
 
-int64_t ros2i_implicit_run(struct ros2_client *client, struct ros2i_op *op)
+static int64_t run(struct ros2_client *client, struct ros2i_op *op)
 {
     struct ros2i_queue *queue;
     int rc = ros2i_implicit_queue(client, &queue);
@@ -121,6 +121,16 @@ int64_t ros2i_implicit_run(struct ros2_client *client, struct ros2i_op *op)
         return rc;
     rc = ros2i_queue_submit(queue, op);
     return rc < 0 ? rc : ros2i_queue_wait(queue, op);
+}
+
+int64_t ros2i_implicit_run(struct ros2_client *client, struct ros2i_op *op)
+{
+    /* A cancellation in here would unwind op and the caller's buffer under the channel that still uses them. */
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int64_t result = run(client, op);
+    pthread_setcancelstate(cancel_state, NULL);
+    return result;
 }
 
 void ros2i_implicit_forget(void)

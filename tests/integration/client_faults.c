@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -196,6 +197,46 @@ static void a_stopped_daemon_ends_calls_by_their_deadline(void **state)
     ros2_disconnect(client);
 }
 
+/* -- cancelled threads -- */
+
+static _Atomic bool reading, returned;
+
+static void *read_until_cancelled(void *arg)
+{
+    static uint8_t buf[LEN];
+    atomic_store(&reading, true);
+    ssize_t n = ros2_read(arg, buf, LEN);
+    atomic_store(&returned, n == LEN && memcmp(buf, data, LEN) == 0);
+    while (pause() != 0)
+        ; /* the cancellation point that ends this thread */
+    return NULL;
+}
+
+static void a_cancelled_thread_ends_after_its_call(void **state)
+{
+    (void)state;
+    start("read:path=data:while=HOLD");
+    static uint8_t buf[LEN];
+    pthread_t thread;
+    void *result;
+    struct ros2_client *client = daemon_connect(&d);
+    struct ros2_file *file = must_open(client, "/data", O_RDONLY);
+    daemon_hold(&d);
+    pthread_create(&thread, NULL, read_until_cancelled, file);
+    while (!atomic_load(&reading))
+        sched_yield();
+    pthread_cancel(thread); /* waits for a cancellation point when it is not yet in the call */
+    daemon_release(&d);
+    pthread_join(thread, &result);
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    assert_true(atomic_load(&returned));
+    assert_int_equal(ros2_lseek(file, 0, SEEK_SET), 0);
+    assert_int_equal(ros2_read(file, buf, LEN), LEN);
+    assert_memory_equal(buf, data, LEN);
+    ros2_close(file);
+    ros2_disconnect(client);
+}
+
 /* -- lost connections -- */
 
 static void *cut_again_and_again(void *arg)
@@ -352,6 +393,7 @@ int main(void)
         cmocka_unit_test_teardown(a_read_only_token_reads_only, stop),
         cmocka_unit_test_teardown(a_daemon_killed_ends_calls_by_their_deadline, stop),
         cmocka_unit_test_teardown(a_stopped_daemon_ends_calls_by_their_deadline, stop),
+        cmocka_unit_test_teardown(a_cancelled_thread_ends_after_its_call, stop),
         cmocka_unit_test_teardown(a_lost_connection_is_made_again_under_the_call, stop),
         cmocka_unit_test_teardown(what_was_in_flight_is_replayed_and_an_append_is_not, stop),
         cmocka_unit_test_teardown(signals_never_surface, stop),
