@@ -45,7 +45,8 @@ struct ros2_connect_options {
  *           (options.config_file, else ROS2_CONFIG, else $XDG_CONFIG_HOME/ros2/client.yaml or ~/.config/ros2/client.yaml, else
  *           /etc/ros2/client.yaml). Environment is ignored in set-uid programs.
  * options   borrowed until return; NULL: defaults.    client_p  set on success; end with ros2_disconnect().
- * Threads: any. Blocks: up to timeout_ns.
+ * Threads: any. Blocks: up to timeout_ns, but for the resolver's time where the host is a name. A fork() in another thread
+ * while a connection is being made may wait up to 6 s for it, and calls of all threads with it.
  * Returns 0 or -EINVAL (url, option, config), -ENOENT, -EACCES (token or certificate refused, or a secret file that others
  * can read), -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -EPROTO (not a ros2d, or TLS fails), -EPROTONOSUPPORT (version),
  * -EDQUOT (tenant's sessions), -ENOMEM. */
@@ -55,7 +56,8 @@ int ros2_connect(const char *url, const struct ros2_connect_options *options,
 /** Closes the session and frees the client. Files and directories of it must have been closed; no other thread may be in
  * a call on it, nor call with it later. In a forked child it ends the child's part only: the session is the parent's.
  * client  may be NULL; freed.
- * Threads: any. Blocks: up to 5 s, to tell the daemon. Cannot fail: a daemon that is not reached lets the session expire. */
+ * Threads: any. Blocks: up to 5 s, to tell the daemon, and up to 2 s more when gRPC
+ * is slow to stop. Cannot fail: a daemon that is not reached lets the session expire. */
 void ros2_disconnect(struct ros2_client *client);
 
 /** Round trip of one empty message on the data plane, over the calling thread's channel, which is connected when it is

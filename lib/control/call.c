@@ -22,6 +22,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/random.h"
+#include "lib/base/secret.h"
 #include "lib/control/explain.h"
 
 #define BACKOFF_FIRST_NS (10 * ROS2I_NS_PER_MS)
@@ -234,6 +235,8 @@ static void *unpack(const ProtobufCMessageDescriptor *type, grpc_byte_buffer *bu
     grpc_slice slice = grpc_byte_buffer_reader_readall(&reader);
     void *message = protobuf_c_message_unpack(type, NULL, GRPC_SLICE_LENGTH(slice),
                                               GRPC_SLICE_START_PTR(slice));
+    ros2i_wipe(GRPC_SLICE_START_PTR(slice),
+               GRPC_SLICE_LENGTH(slice)); /* a session's secret is in one */
     grpc_slice_unref(slice);
     grpc_byte_buffer_reader_destroy(&reader);
     return message;

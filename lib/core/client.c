@@ -151,7 +151,9 @@ static int open_session(struct ros2_client *client, const struct ros2i_settings 
 close_session:;
     char text[ROS2I_ERROR_MAX];
     strcpy(text, ros2i_error());
-    ros2i_control_close_session(client->control, ros2i_now_ns() + DISCONNECT_NS);
+    /* By the caller's deadline: a session that cannot be closed by then expires. */
+    uint64_t limit_ns = ros2i_now_ns() + DISCONNECT_NS;
+    ros2i_control_close_session(client->control, deadline_ns < limit_ns ? deadline_ns : limit_ns);
     return ros2i_fail(-rc, "%s", text);
 }
 
