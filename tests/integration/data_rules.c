@@ -296,12 +296,20 @@ static void eight_buffers(struct ros2d_config *config)
     config->data.stall_timeout_ms = 100;
 }
 
-static struct ros2d_counters counters(const struct rig *rig)
+static uint64_t live_channels(const struct rig *rig)
 {
     struct ros2d_counters sum = {.channels = 0};
 
     ros2d_data_counters(rig->data, &sum);
-    return sum;
+    return atomic_load(&sum.channels);
+}
+
+static uint64_t writes_begun(const struct rig *rig)
+{
+    struct ros2d_counters sum = {.writes = 0};
+
+    ros2d_data_counters(rig->data, &sum);
+    return atomic_load(&sum.writes);
 }
 
 /* Has as many gets as a channel may, and answers none. */
@@ -339,9 +347,9 @@ static void who_answers_no_get_makes_room_for_others(void **state)
         region[i] = write_and_stop(&stopped[i], handle, memory);
     }
     /* All memory is theirs from here on: what they did not get now they would not stand in line for. */
-    for (uint64_t until_ns = ros2i_now_ns() + PATIENCE_NS; counters(&rig).writes < 4; sched_yield())
+    for (uint64_t until_ns = ros2i_now_ns() + PATIENCE_NS; writes_begun(&rig) < 4; sched_yield())
         assert_true(ros2i_now_ns() < until_ns);
-    for (uint64_t i = 1; counters(&rig).channels == 3; i++) {
+    for (uint64_t i = 1; live_channels(&rig) == 3; i++) {
         struct ros2i_msg msg;
         fill_read(&msg, request_id(i, 0), handle, 0, MIB);
         use_region(&other, &msg, region[2], (const uint32_t[]){MIB, 0});
