@@ -28,6 +28,8 @@ extern "C" {
 #define ROS2_TRANSPORT_SYMBOL       "ros2_transport_plugin"
 #define ROS2_TRANSPORT_KEY_MAX      256 /* bytes of a packed region key */
 #define ROS2_TRANSPORT_SEGMENTS_MAX 64
+#define ROS2_SHARED_MEMORY_ALIGN \
+    4096u /* of replace(); the page size that shared memory is handled in */
 
 enum ros2_transport_flag {
     ROS2_TRANSPORT_POLL_ONLY = 1 << 0, /* domain_fd gives -ENOTSUP: the owner must poll */
@@ -81,11 +83,40 @@ struct ros2_ep_handler {
     void (*closed)(void *arg, struct ros2_ep *ep, int err);
 };
 
+/** A stretch of this process's memory, as the file behind it. */
+struct ros2_shared_range {
+    uint64_t serial; /* of the file; never used again in this process */
+    int fd; /* a memfd that is sealed against shrinking and growing; borrowed while the memory is in use */
+    uint64_t offset;   /* in the file, of the address that was asked for */
+    uint64_t file_len; /* bytes */
+};
+
+/** Which memory of this process a peer on the same machine can map, for transports with MAP_PEER. Called by the domain's
+ * owner. find() takes no lock and makes no system call as long as no shared memory is allocated or freed. */
+struct ros2_shared_memory {
+    size_t size; /* sizeof(struct ros2_shared_memory) */
+    void *arg;
+    /* The file behind [addr, addr + len). -ENOENT: it is not wholly in one shared file. */
+    int (*find)(void *arg, const void *addr, size_t len, struct ros2_shared_range *range_p);
+    /* 1: memory of that file is still in use, 0: it was freed, and no find() will name it again. */
+    int (*is_live)(void *arg, uint64_t serial);
+    /* Puts another file's pages, with equal content, under every page that [addr, addr + len) touches: whoever has mapped
+     * the old file reaches this process no more. 0 or -ENOMEM: nothing has changed. */
+    int (*replace)(void *arg, void *addr, size_t len);
+};
+
+/** A piece of a peer's memory that is mapped here. Embedded in the caller's own struct. */
+struct ros2_mapping {
+    uint64_t plugin[4];
+};
+
 struct ros2_domain_options {
     size_t size;
     const struct ros2_host *host; /* borrowed for the domain's life */
     uint32_t max_message; /* bytes; a longer message from a peer closes its endpoint. 0: 64 KiB */
     uint32_t send_queue;  /* bytes one endpoint may hold for unsent copied messages. 0: 256 KiB */
+    const struct ros2_shared_memory
+        *memory; /* borrowed for the domain's life; NULL: no memory is shared */
 };
 
 typedef void ros2_accept_fn(void *arg, struct ros2_listener *listener, struct ros2_ep *ep);
@@ -111,7 +142,8 @@ struct ros2_transport_ops {
     int (*progress)(struct ros2_domain *domain);
 
     /* -- endpoints -- */
-    /* address: "HOST:PORT" or "[V6]:PORT", numeric; port 0 picks one. on_accept gives each new endpoint, which has no
+    /* address: "HOST:PORT" or "[V6]:PORT", numeric; port 0 picks one. Of a transport on one machine: the path of a socket
+     * that is made (and unlinked by listener_close); one that nobody listens on any more is replaced. on_accept gives each new endpoint, which has no
      * handler yet: set it before returning, or close it. Errors: -EINVAL, -EADDRINUSE, -EACCES, -ENOMEM. */
     int (*listen)(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept,
                   void *arg, struct ros2_listener **listener_p);
@@ -135,12 +167,13 @@ struct ros2_transport_ops {
 
     /* -- regions: own memory that peers of this domain may put to or get from -- */
     /* addr, len: borrowed until deregistered. rights: enum ros2_region_right. Errors: -EINVAL, -ENOMEM, -ENOTSUP
-     * (kind), -EMFILE (too many regions). */
+     * (kind; with MAP_PEER also memory that options.memory does not find), -EMFILE (too many regions). */
     int (*region_register)(struct ros2_domain *domain, void *addr, size_t len, unsigned rights,
                            enum ros2_memory_kind kind, struct ros2_region **region_p);
     /* Ends remote access and frees the region: 0, final. A put that is half received has its rest discarded.
-     * -EBUSY: the peer is being sent bytes from it (the frame is half out); abort that endpoint or progress() until
-     * it is out, then call again. */
+     * -EBUSY: the peer is being sent bytes from it (the frame is half out), or has it mapped; abort that endpoint or
+     * progress() until it is out, then call again. After ep_abort() of every endpoint whose peer may have it mapped it is
+     * 0: a transport with MAP_PEER then has replaced the pages. */
     int (*region_deregister)(struct ros2_region *region);
     /* The key to hand to the peer over a trusted path. Returns its length, or -ENOSPC. */
     int (*region_pack)(struct ros2_region *region, void *buf, size_t len);
@@ -169,6 +202,16 @@ struct ros2_transport_ops {
     /* How many endpoints that were closed still see to it that the peer gets what was sent last. Each ends by itself while
      * the owner makes progress; domain_close cuts it short. */
     unsigned (*domain_lingering)(struct ros2_domain *domain);
+
+    /* -- only with MAP_PEER: the peer's memory, in reach of this process's own instructions and system calls -- */
+    /* Maps one piece of the peer's region until region_unmap(), also when ep is closed or aborted before. right: what the
+     * peer must have granted. While it is mapped, region_deregister() at the peer says -EBUSY. The peer may change the bytes
+     * at any time, yet no access faults. Errors: -EACCES, -ERANGE (no such region, right or range: the peer broke the
+     * protocol), -ENOMEM, -EMFILE (cannot be mapped). */
+    int (*region_map)(struct ros2_ep *ep, unsigned right, const struct ros2_remote *remote,
+                      void **addr_p, struct ros2_mapping *mapping);
+    /* The domain's owner, before domain_close(). */
+    void (*region_unmap)(struct ros2_domain *domain, struct ros2_mapping *mapping);
 };
 
 /** The plugin's entry point. Returns a constant, never NULL. */

@@ -13,6 +13,7 @@ unit_programs = \
 	tests/unit/plugin_test \
 	tests/unit/proof_test \
 	tests/unit/secret_test \
+	tests/unit/shared_memory_test \
 	tests/unit/timers_test \
 	tests/unit/wire_fields_test \
 	tests/unit/wire_test
@@ -27,6 +28,7 @@ tests_unit_log_test_LDADD = $(test_base)
 tests_unit_plugin_test_LDADD = $(test_base)
 tests_unit_proof_test_LDADD = $(test_protocol)
 tests_unit_secret_test_LDADD = $(test_base)
+tests_unit_shared_memory_test_LDADD = $(test_base)
 tests_unit_timers_test_LDADD = $(test_base)
 tests_unit_wire_fields_test_LDADD = $(test_protocol)
 tests_unit_wire_fields_test_SOURCES = tests/unit/wire_fields_test.c tests/unit/wire_samples.c
