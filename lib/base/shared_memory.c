@@ -13,6 +13,7 @@
 #include <linux/mempolicy.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -381,16 +382,13 @@ static int is_live(void *arg, uint64_t serial)
     return 0;
 }
 
-bool ros2i_shared_view_covers(struct ros2i_shared_view *view, const void *addr, size_t len)
+size_t ros2i_shared_view_run(struct ros2i_shared_view *view, const void *addr, size_t len)
 {
-    const char *at = addr, *end = at + len;
-    while (at < end) {
-        const struct stretch *stretch = stretch_of(view, at);
-        if (!stretch)
-            return false;
-        at = stretch->addr + stretch->len;
-    }
-    return true;
+    const struct stretch *stretch = stretch_of(view, addr);
+    if (!stretch)
+        return 0;
+    size_t left = stretch->len - (size_t)((const char *)addr - stretch->addr);
+    return left < len ? left : len;
 }
 
 int ros2i_shared_view_create(struct ros2i_shared_view **view_p)

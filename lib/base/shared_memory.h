@@ -6,7 +6,6 @@
 #ifndef ROS2I_SHARED_MEMORY_H
 #define ROS2I_SHARED_MEMORY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,8 +28,8 @@ int ros2i_shared_view_create(struct ros2i_shared_view **view_p);
 void ros2i_shared_view_destroy(struct ros2i_shared_view *view); /* NULL is fine */
 /* For struct ros2_domain_options; lives as long as the view. */
 const struct ros2_shared_memory *ros2i_shared_view_memory(struct ros2i_shared_view *view);
-/* Is [addr, addr + len) wholly in shared memory, though perhaps of several files? */
-bool ros2i_shared_view_covers(struct ros2i_shared_view *view, const void *addr, size_t len);
+/* How many bytes from addr on, at most len, are shared memory of one file; 0: addr is not shared. */
+size_t ros2i_shared_view_run(struct ros2i_shared_view *view, const void *addr, size_t len);
 
 /* In pthread_atfork: prepare and parent hold and release the table; the child forgets all of it, since MADV_DONTFORK has
  * unmapped it, and closes the files. */

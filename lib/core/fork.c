@@ -16,6 +16,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/random.h"
+#include "lib/base/shared_memory.h"
 #include "lib/core/file.h"
 #include "lib/core/implicit.h"
 #include "lib/core/queue.h"
@@ -53,6 +54,7 @@ static void prepare(void)
             while (atomic_load(&queue->busy) && !pthread_equal(queue->owner, pthread_self()))
                 sched_yield();
     ros2i_control_fork_prepare();
+    ros2i_shared_fork_prepare();
 }
 
 static void unlock_all(void)
@@ -67,6 +69,7 @@ static void unlock_all(void)
 
 static void parent(void)
 {
+    ros2i_shared_fork_parent();
     ros2i_control_fork_parent();
     unlock_all();
 }
@@ -89,6 +92,7 @@ static void renew_client(struct ros2_client *client)
 
 static void child(void)
 {
+    ros2i_shared_fork_child(); /* first: the channels that go give their memory back to its table */
     ros2i_control_fork_child();
     ros2i_implicit_forget();
     for (struct ros2_client *client = ros2i_registry_first(); client; client = client->next)

@@ -293,16 +293,23 @@ int ros2i_channel_create(const struct ros2i_channel_options *options,
     int rc = ros2i_inflight_init(&ch->inflight, capacity, options->sequence);
     if (rc < 0)
         goto free_channel;
+    if (ch->ops->flags & ROS2_TRANSPORT_MAP_PEER)
+        rc = ros2i_shared_view_create(&ch->view);
+    if (rc < 0)
+        goto fini_inflight;
     struct ros2_domain_options domain_options = {
         .size = sizeof(domain_options),
         .host = options->host,
         .max_message = ROS2I_WIRE_MESSAGE_MAX,
+        .memory = ch->view ? ros2i_shared_view_memory(ch->view) : NULL,
     };
     rc = ch->ops->domain_open(&domain_options, &ch->domain);
     if (rc < 0)
-        goto fini_inflight;
+        goto destroy_view;
     *channel_p = ch;
     return 0;
+destroy_view:
+    ros2i_shared_view_destroy(ch->view);
 fini_inflight:
     ros2i_inflight_fini(&ch->inflight);
 free_channel:
@@ -316,6 +323,7 @@ static void free_channel(struct ros2i_channel *ch)
     ch->ops->domain_close(ch->domain);
     ros2i_timers_fini(&ch->timers);
     ros2i_inflight_fini(&ch->inflight);
+    ros2i_shared_view_destroy(ch->view);
     ros2i_wipe(ch, sizeof(*ch));
     free(ch);
 }

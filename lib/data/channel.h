@@ -46,6 +46,7 @@ struct ros2i_op_list {
 struct ros2i_channel {
     /* Fixed after create. */
     const struct ros2_transport_ops *ops;
+    struct ros2i_shared_view *view; /* NULL: the transport takes any memory */
     struct ros2_domain *domain;
     const char (*address)[ROS2I_CHANNEL_ADDRESS_MAX];
     unsigned address_count;

@@ -25,6 +25,7 @@ int ros2i_inflight_init(struct ros2i_inflight *table, uint32_t capacity, uint64_
 
 void ros2i_inflight_fini(struct ros2i_inflight *table)
 {
+    ros2i_bounce_fini(&table->bounce);
     free(table->slot);
     free(table->free_list);
     table->slot = NULL;
@@ -88,8 +89,10 @@ void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot,
     table->queued += state == ROS2I_SLOT_QUEUED;
     table->waiting += counts_as_waiting(state);
     slot->state = state;
-    if (state == ROS2I_SLOT_FREE || state == ROS2I_SLOT_ABANDONED)
+    if (state == ROS2I_SLOT_FREE || state == ROS2I_SLOT_ABANDONED) {
         slot->op = NULL;
+        ros2i_bounce_give(&table->bounce, &slot->lease);
+    }
     if (state == ROS2I_SLOT_FREE)
         table->free_list[table->free_count++] = ros2i_request_slot(slot->id);
 }

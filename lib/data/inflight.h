@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/data/bounce.h"
 #include "lib/data/op.h"
 #include "ros2/transport.h"
 
@@ -30,10 +31,11 @@ enum ros2i_slot_state {
 };
 
 struct ros2i_slot {
-    uint64_t id;                /* 0: never used */
-    struct ros2i_op *op;        /* NULL when FREE or ABANDONED */
-    struct ros2_region *region; /* exposed to the daemon; NULL: nothing is */
-    size_t at;                  /* the piece of op's buffer: [at, at + len) */
+    uint64_t id;                     /* 0: never used */
+    struct ros2i_op *op;             /* NULL when FREE or ABANDONED */
+    struct ros2_region *region;      /* exposed to the daemon; NULL: nothing is */
+    struct ros2i_bounce_lease lease; /* where the region is, if not in op's buffer */
+    size_t at;                       /* the piece of op's buffer: [at, at + len) */
     uint32_t len;
     enum ros2i_slot_state state;
     bool inlined;  /* data rides in the messages */
@@ -47,9 +49,10 @@ struct ros2i_inflight {
     uint32_t capacity;   /* allocated */
     uint32_t credits;    /* in use: slot numbers 0..credits-1; 0 until the daemon has said */
     uint32_t free_count;
-    uint32_t queued;   /* slots in state QUEUED */
-    uint32_t waiting;  /* slots in state SENT or CANCELLING */
-    uint64_t sequence; /* of the latest request; only grows, also over epochs */
+    uint32_t queued;            /* slots in state QUEUED */
+    uint32_t waiting;           /* slots in state SENT or CANCELLING */
+    uint64_t sequence;          /* of the latest request; only grows, also over epochs */
+    struct ros2i_bounce bounce; /* leased to slots that are neither FREE nor ABANDONED */
 };
 
 /* capacity: 1..ROS2I_WIRE_CREDITS_MAX. sequence: of the last request of this queue, 0: none. 0 or -ENOMEM. */
@@ -64,7 +67,7 @@ struct ros2i_slot *ros2i_inflight_take(struct ros2i_inflight *table);
 void ros2i_inflight_renumber(struct ros2i_inflight *table, struct ros2i_slot *slot);
 /* The slot that id names if it holds just that request, else NULL: late, forged or never sent. */
 struct ros2i_slot *ros2i_inflight_find(struct ros2i_inflight *table, uint64_t id);
-/* The only place where a slot's state is set. */
+/* The only place where a slot's state is set. FREE and ABANDONED end its lease; a region must have been hidden before. */
 void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot,
                          enum ros2i_slot_state state);
 

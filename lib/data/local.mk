@@ -3,6 +3,7 @@
 
 noinst_LTLIBRARIES += libdata.la
 libdata_la_SOURCES = \
+	lib/data/bounce.c \
 	lib/data/channel.c \
 	lib/data/handshake.c \
 	lib/data/inflight.c \

@@ -110,6 +110,8 @@ static void read_done(struct ros2i_channel *ch, struct ros2i_slot *slot,
     char *target = (char *)slot->op->buf + slot->at;
     if (reply->payload_len > 0)
         memcpy(target, reply->payload, reply->payload_len);
+    else if (slot->lease.units > 0)
+        memcpy(target, ros2i_bounce_addr(&ch->inflight.bounce, slot->lease), reply->bytes);
     if ((msg->flags & ROS2I_MSG_CHECKSUM) && ros2i_crc32c(0, target, reply->bytes) != reply->crc)
         checksum_differs(ch, slot);
     else

@@ -2,13 +2,20 @@
 /* How an operation becomes requests. Owner: the channel's thread.
  *
  * An operation is cut into pieces of at most max_io. A piece of up to inline_limit rides in the messages; a longer one is
- * registered with the transport for just as long as its request is out, readable for a WRITE, writable for a READ. */
+ * registered with the transport for just as long as its request is out, readable for a WRITE, writable for a READ.
+ *
+ * Where the daemon maps memory instead (a transport with MAP_PEER), only shared memory can be registered, and only whole
+ * pages of it are: to take a page back from a daemon that does not answer, another one is put in its place, so it must hold
+ * nothing but this operation's data. What lies in front of the first whole page and behind the last rides in messages; what
+ * is not shared goes through bounce memory. */
 #include "config.h"
 
 #include "lib/data/request.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "lib/base/error.h"
 #include "lib/data/quiesce.h"
@@ -17,15 +24,29 @@
 /* Header, fixed fields, one segment and all CRCs: 16 + 32 + 24 + 4 * 64, with room to spare. */
 #define ENCODED_MAX 512
 
+/* Of such an operation whose pages are not whole, less than this is copied in one piece rather than sent as three. */
+#define DIRECT_MIN (64u << 10)
+/* Bounced data is cut smaller than max_io: the copy of one piece then overlaps with the daemon's work on the next, and finds
+ * the data in the cache. An append is not cut if it can be helped. */
+#define BOUNCE_PIECE (256u << 10)
+#define PAGE         ((size_t)ROS2_SHARED_MEMORY_ALIGN)
+
 static char *piece(const struct ros2i_slot *slot)
 {
     return (char *)slot->op->buf + slot->at;
 }
 
+/* Where the transport finds the data, or puts it. */
+static char *memory(const struct ros2i_channel *ch, const struct ros2i_slot *slot)
+{
+    return slot->lease.units > 0 ? ros2i_bounce_addr(&ch->inflight.bounce, slot->lease)
+                                 : piece(slot);
+}
+
 static void fill_checksums(const struct ros2i_channel *ch, const struct ros2i_slot *slot,
                            struct ros2i_io_request *io)
 {
-    const char *data = piece(slot);
+    const char *data = memory(ch, slot);
     uint32_t block = ch->negotiated.checksum_block;
     io->crc_count = 0;
     for (uint32_t at = 0; at < slot->len; at += block) {
@@ -87,12 +108,38 @@ static void fill_message(const struct ros2i_channel *ch, const struct ros2i_slot
     }
 }
 
+/* May the daemon be given the piece where it is? */
+static bool is_direct(const struct ros2i_channel *ch, const char *addr, size_t len)
+{
+    return !ch->view || ((uintptr_t)addr % PAGE == 0 && len % PAGE == 0 &&
+                         ros2i_shared_view_run(ch->view, addr, len) == len);
+}
+
+static int bounce(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    int rc = ros2i_bounce_take(&ch->inflight.bounce, ch->view, slot->len, &slot->lease);
+    if (rc == 0 && slot->op->kind == ROS2I_OP_WRITE)
+        memcpy(memory(ch, slot), piece(slot), slot->len);
+    return rc;
+}
+
 static int expose(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
     unsigned right =
         slot->op->kind == ROS2I_OP_READ ? ROS2_REGION_REMOTE_WRITE : ROS2_REGION_REMOTE_READ;
-    return ch->ops->region_register(ch->domain, piece(slot), slot->len, right, ROS2_MEMORY_HOST,
-                                    &slot->region);
+    if (slot->lease.units == 0 && !is_direct(ch, piece(slot), slot->len)) {
+        int rc = bounce(ch, slot);
+        if (rc < 0)
+            return rc;
+    }
+    return ch->ops->region_register(ch->domain, memory(ch, slot), slot->len, right,
+                                    ROS2_MEMORY_HOST, &slot->region);
+}
+
+/* What may be gone once a request that is out is answered. */
+static bool is_passing(int error)
+{
+    return error == -EAGAIN || error == -EMFILE || error == -ENOMEM;
 }
 
 /* Sends the request of a QUEUED slot. 0, or -EAGAIN: not now, the slot stays as it is; else the channel is of no use. */
@@ -103,7 +150,7 @@ static int send_request(struct ros2i_channel *ch, struct ros2i_slot *slot)
     if (!slot->inlined && !slot->region) {
         int rc = expose(ch, slot);
         if (rc < 0)
-            return ch->inflight.waiting > 0 && (rc == -EMFILE || rc == -ENOMEM) ? -EAGAIN : rc;
+            return ch->inflight.waiting > 0 && is_passing(rc) ? -EAGAIN : rc;
     }
     fill_message(ch, slot, &msg);
     int len = ros2i_wire_encode(&msg, buf, sizeof(buf));
@@ -123,16 +170,45 @@ static int send_request(struct ros2i_channel *ch, struct ros2i_slot *slot)
     return 0;
 }
 
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* On a transport with MAP_PEER: up to the first whole page, or all whole pages side by side in one file, or the rest. */
+static size_t mapped_piece_len(const struct ros2i_channel *ch, const struct ros2i_op *op,
+                               const char *addr, size_t left)
+{
+    size_t most = least(left, ch->negotiated.max_io), skew = (uintptr_t)addr % PAGE;
+    size_t run = ros2i_shared_view_run(ch->view, addr, most);
+    if (op->flags & ROS2I_OP_APPEND)
+        return is_direct(ch, addr, most) ? most : least(most, ROS2I_BOUNCE_MAX);
+    bool whole = skew == 0 && left % PAGE == 0;
+    if (run == 0 || (!whole && left < DIRECT_MIN))
+        return least(most, BOUNCE_PIECE);
+    if (skew > 0)
+        return least(most, PAGE - skew);
+    size_t pages = run & ~(PAGE - 1);
+    return pages > 0 ? pages : most;
+}
+
+static size_t piece_len(const struct ros2i_channel *ch, const struct ros2i_op *op)
+{
+    size_t left = op->limit - op->issued;
+    return ch->view ? mapped_piece_len(ch, op, (char *)op->buf + op->issued, left)
+                    : least(left, ch->negotiated.max_io);
+}
+
 static struct ros2i_slot *cut_piece(struct ros2i_channel *ch, struct ros2i_op *op)
 {
     struct ros2i_slot *slot = ros2i_inflight_take(&ch->inflight);
     if (!slot)
         return NULL;
-    size_t left = op->limit - op->issued;
     slot->op = op;
     slot->at = op->issued;
-    slot->len = left < ch->negotiated.max_io ? (uint32_t)left : ch->negotiated.max_io;
-    slot->inlined = slot->len <= ch->negotiated.inline_limit;
+    slot->len = (uint32_t)piece_len(ch, op);
+    slot->inlined = slot->len <= ch->negotiated.inline_limit &&
+                    !(ch->view && is_direct(ch, piece(slot), slot->len));
     op->issued += slot->len;
     op->pieces++;
     if (op->issued >= op->limit)

@@ -61,6 +61,7 @@ tests_unit_ros2_engine_sample_la_LDFLAGS = $(sample_ldflags)
 # The client's parts build without lib/control.
 client_units = \
 	tests/unit/channel_test \
+	tests/unit/data_bounce_test \
 	tests/unit/inflight_test \
 	tests/unit/path_test \
 	tests/unit/quiesce_test \
@@ -69,6 +70,7 @@ client_units = \
 	tests/unit/url_test
 unit_programs += $(client_units)
 tests_unit_channel_test_LDADD = libdata.la $(test_protocol)
+tests_unit_data_bounce_test_LDADD = libdata.la $(test_protocol)
 tests_unit_channel_test_SOURCES = tests/unit/channel_test.c tests/unit/data_peer.c
 tests_unit_quiesce_test_LDADD = libdata.la $(test_protocol)
 tests_unit_quiesce_test_SOURCES = tests/unit/quiesce_test.c tests/unit/data_peer.c

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -130,7 +131,8 @@ static void replaced_pages_keep_their_content_and_are_another_file(void **state)
     }
     /* One stretch has become three. */
     assert_int_equal(memory->find(memory->arg, addr, 5 * PAGE, &after), -ENOENT);
-    assert_true(ros2i_shared_view_covers(view, addr, 5 * PAGE));
+    assert_int_equal(ros2i_shared_view_run(view, addr + 1, 5 * PAGE), 2 * PAGE - 1);
+    assert_int_equal(ros2i_shared_view_run(view, addr + 2 * PAGE, PAGE), PAGE);
     assert_int_equal(memory->find(memory->arg, addr + PAGE, PAGE, &after), 0);
     assert_int_equal(after.serial, before.serial);
     assert_int_equal(memory->find(memory->arg, addr + 2 * PAGE, 2 * PAGE, &after), 0);
@@ -141,7 +143,7 @@ static void replaced_pages_keep_their_content_and_are_another_file(void **state)
     assert_int_equal(after.offset, 4 * PAGE);
     munmap(peer, 5 * PAGE);
     ros2i_shared_free(addr, 5 * PAGE);
-    assert_false(ros2i_shared_view_covers(view, addr, 1));
+    assert_int_equal(ros2i_shared_view_run(view, addr, 1), 0);
     ros2i_shared_view_destroy(view);
 }
 
@@ -160,11 +162,11 @@ static void replacing_the_same_pages_forever_leaks_nothing(void **state)
         assert_int_equal(memory->replace(memory->arg, addr + at, PAGE), 0);
         assert_int_equal(memory->find(memory->arg, addr + at, PAGE, &range), 0);
         assert_true(range.fd < fd + 16);
-        assert_true(ros2i_shared_view_covers(view, addr, 8 * PAGE));
+        assert_true(ros2i_shared_view_run(view, addr + at, PAGE) == PAGE);
     }
     close(fd);
     ros2i_shared_free(addr, 8 * PAGE);
-    assert_false(ros2i_shared_view_covers(view, addr, 1));
+    assert_int_equal(ros2i_shared_view_run(view, addr, 1), 0);
     fd = dup(0);
     assert_true(fd < 16);
     close(fd);

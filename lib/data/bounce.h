@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared memory of a channel's own, for data whose place in the application cannot be shared with the daemon. Owner: the
+ * channel's thread.
+ *
+ * 64 units in one mapping, leased in runs: one word says what is free. A lease ends when its region is hidden, so a unit that
+ * the daemon may still reach is never leased again; where pages had to be replaced under the pool, it is made anew once its
+ * last lease has ended. */
+#ifndef ROS2I_BOUNCE_H
+#define ROS2I_BOUNCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/shared_memory.h"
+
+#define ROS2I_BOUNCE_UNIT  (32u << 10)
+#define ROS2I_BOUNCE_UNITS 64u
+#define ROS2I_BOUNCE_MAX   (ROS2I_BOUNCE_UNIT * ROS2I_BOUNCE_UNITS)
+
+struct ros2i_bounce {
+    char *base; /* NULL: not needed yet */
+    uint64_t leased;
+};
+
+struct ros2i_bounce_lease {
+    uint8_t first, units; /* units 0: none */
+};
+
+/* len: 1..ROS2I_BOUNCE_MAX. 0; -EAGAIN: no run of units is free until a lease ends; -ENOMEM, -EMFILE. */
+int ros2i_bounce_take(struct ros2i_bounce *pool, struct ros2i_shared_view *view, size_t len,
+                      struct ros2i_bounce_lease *lease_p);
+void ros2i_bounce_give(struct ros2i_bounce *pool, struct ros2i_bounce_lease *lease);
+/* No lease is left that anybody uses. */
+void ros2i_bounce_fini(struct ros2i_bounce *pool);
+
+static inline char *ros2i_bounce_addr(const struct ros2i_bounce *pool,
+                                      struct ros2i_bounce_lease lease)
+{
+    return pool->base + (size_t)lease.first * ROS2I_BOUNCE_UNIT;
+}
+
+#endif
