@@ -6,6 +6,12 @@ dist_man_MANS = \
 	man/ros2d.8 \
 	man/ros2d.yaml.5 \
 	man/libros2.3 \
+	man/ros2_buf_addr.3 \
+	man/ros2_buf_alloc.3 \
+	man/ros2_buf_free.3 \
+	man/ros2_buf_len.3 \
+	man/ros2_buf_register.3 \
+	man/ros2_buf_unregister.3 \
 	man/ros2_close.3 \
 	man/ros2_closedir.3 \
 	man/ros2_connect.3 \

@@ -38,7 +38,7 @@ void ros2i_fork_wait(_Atomic bool *busy)
 /* Guarded by the registry's lock, which is held from prepare() on. */
 static int cancel_state;
 
-static void prepare(void)
+void ros2i_fork_stop(void)
 {
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
@@ -53,11 +53,16 @@ static void prepare(void)
              * POSIX does not allow a threaded program to go on from. */
             while (atomic_load(&queue->busy) && !pthread_equal(queue->owner, pthread_self()))
                 sched_yield();
+}
+
+static void prepare(void)
+{
+    ros2i_fork_stop();
     ros2i_control_fork_prepare();
     ros2i_shared_fork_prepare();
 }
 
-static void unlock_all(void)
+void ros2i_fork_go_on(void)
 {
     int state = cancel_state;
     atomic_store(&ros2i_fork_gate, false);
@@ -71,7 +76,7 @@ static void parent(void)
 {
     ros2i_shared_fork_parent();
     ros2i_control_fork_parent();
-    unlock_all();
+    ros2i_fork_go_on();
 }
 
 static void renew_client(struct ros2_client *client)
@@ -97,7 +102,7 @@ static void child(void)
     ros2i_implicit_forget();
     for (struct ros2_client *client = ros2i_registry_first(); client; client = client->next)
         renew_client(client);
-    unlock_all();
+    ros2i_fork_go_on();
 }
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;

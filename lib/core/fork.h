@@ -18,6 +18,11 @@ int ros2i_fork_install(void);
 /* The slow half of enter: waits until the gate is open and busy is set. */
 void ros2i_fork_wait(_Atomic bool *busy);
 
+/* Holds all queues of all clients outside their channels, until go_on: the caller may look into them, and end operations in
+ * them. Takes the registry's and every client's lock. Blocks for microseconds. */
+void ros2i_fork_stop(void);
+void ros2i_fork_go_on(void);
+
 static inline void ros2i_fork_enter(_Atomic bool *busy)
 {
     atomic_store(busy, true);

@@ -3,6 +3,7 @@
 
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
+	lib/core/buffer.c \
 	lib/core/client.c \
 	lib/core/dir.c \
 	lib/core/endpoints.c \

@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -149,4 +150,60 @@ void ros2i_quiesce_due(struct ros2i_timer *timer)
         deadline_passed(op->channel, op);
     else
         grace_over(op->channel, op);
+}
+
+/* -- taking memory back from all that uses it -- */
+
+static bool overlaps(const struct ros2i_op *op, const void *addr, size_t len)
+{
+    const char *buf = op->buf, *from = addr;
+    return op->len > 0 && buf < from + len && from < buf + op->len;
+}
+
+static struct ros2i_op *first_user(const struct ros2i_channel *ch, const void *addr, size_t len)
+{
+    for (struct ros2i_op *op = ch->pending.first; op; op = op->next)
+        if (overlaps(op, addr, len))
+            return op;
+    for (uint32_t i = 0; i < ch->inflight.credits; i++)
+        if (ch->inflight.slot[i].op && overlaps(ch->inflight.slot[i].op, addr, len))
+            return ch->inflight.slot[i].op;
+    return NULL;
+}
+
+bool ros2i_quiesce_uses(const struct ros2i_channel *ch, const void *addr, size_t len)
+{
+    return first_user(ch, addr, len) != NULL;
+}
+
+static int taken_back(void)
+{
+    return ros2i_fail(ECANCELED, "its memory was freed or unregistered while it was in flight");
+}
+
+static void drop_slot(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    struct ros2i_op *op = slot->op;
+    size_t at = slot->at;
+    ros2i_inflight_move(&ch->inflight, slot, ROS2I_SLOT_FREE);
+    ros2i_op_piece_failed(op, at, taken_back());
+}
+
+void ros2i_quiesce_take_back(struct ros2i_channel *ch, const void *addr, size_t len)
+{
+    struct ros2i_op *op = first_user(ch, addr, len);
+    if (!op)
+        return;
+    /* Nothing is exposed afterwards; what was in flight is queued to be replayed, or has ended. */
+    ros2i_channel_lost(ch, taken_back());
+    while ((op = first_user(ch, addr, len)) != NULL) {
+        if (op->pending && op->error == 0) {
+            op->error = taken_back();
+            op->error_at = op->issued;
+            snprintf(op->text, sizeof(op->text), "%s", ros2i_error());
+        }
+        ros2i_channel_unqueue(ch, op);
+        for_each_slot(op, drop_slot);
+        ros2i_channel_settle(ch, op);
+    }
 }

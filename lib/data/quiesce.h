@@ -14,6 +14,10 @@ void ros2i_quiesce_due(struct ros2i_timer *timer);
 int ros2i_quiesce_hide(struct ros2i_channel *ch, struct ros2i_slot *slot);
 /* The same, at any price: 0, or -EBUSY after the channel was lost for it; the slot is then queued, free or abandoned. */
 int ros2i_quiesce_force(struct ros2i_channel *ch, struct ros2i_slot *slot);
+/* Is an operation in flight whose buffer overlaps [addr, addr + len)? */
+bool ros2i_quiesce_uses(const struct ros2i_channel *ch, const void *addr, size_t len);
+/* Ends all such operations now, with -ECANCELED; breaks the connection for it. */
+void ros2i_quiesce_take_back(struct ros2i_channel *ch, const void *addr, size_t len);
 /* Sets the text of an operation that got no answer in time; returns -ETIMEDOUT. */
 int ros2i_quiesce_timed_out(const struct ros2i_channel *ch, const struct ros2i_op *op);
 

@@ -4,6 +4,7 @@
 # integration_scripts.
 
 client_programs = \
+	tests/integration/client_buffers \
 	tests/integration/client_connect \
 	tests/integration/client_faults \
 	tests/integration/client_files \
@@ -17,6 +18,8 @@ control_programs = \
 	tests/integration/control_refusals \
 	tests/integration/control_replay
 integration_programs = $(client_programs) $(control_programs)
+tests_integration_client_buffers_SOURCES = tests/integration/client_buffers.c tests/integration/client_daemon.c
+tests_integration_client_buffers_LDADD = $(test_public)
 tests_integration_client_connect_SOURCES = tests/integration/client_connect.c tests/integration/client_daemon.c
 tests_integration_client_connect_LDADD = $(test_public)
 tests_integration_client_faults_SOURCES = tests/integration/client_faults.c tests/integration/client_daemon.c

@@ -113,6 +113,33 @@ static void an_inline_read_does_not_land_late_either(void **state)
     assert_int_equal(w->channel->late_replies, 1);
 }
 
+static void memory_is_taken_back_from_what_uses_it_and_nothing_else(void **state)
+{
+    struct world *w = *state;
+    static uint8_t taken[LEN], other[LEN];
+    struct ros2i_op read, write, bystander, small;
+    hold(w, &read, ROS2I_OP_READ, taken, LEN / 2);
+    hold(w, &write, ROS2I_OP_WRITE, taken + LEN / 2, LEN / 2);
+    hold(w, &bystander, ROS2I_OP_READ, other, LEN);
+    hold(w, &small, ROS2I_OP_READ, taken + LEN - 1, 1); /* rides in its reply */
+    assert_true(ros2i_quiesce_uses(w->channel, taken + LEN - 1, 1));
+    assert_false(ros2i_quiesce_uses(w->channel, taken + LEN, 0));
+    ros2i_quiesce_take_back(w->channel, taken, LEN);
+    assert_false(ros2i_quiesce_uses(w->channel, taken, LEN));
+    assert_int_equal(read.result, -ECANCELED);
+    assert_int_equal(write.result, -ECANCELED);
+    assert_int_equal(small.result, -ECANCELED);
+    assert_int_equal(bystander.phase, ROS2I_OP_ACTIVE);
+    fill(taken, 0xee);
+    w->peer.hold = false;
+    world_run_until(w, 1000000, bystander.phase == ROS2I_OP_DONE); /* over a new connection */
+    assert_int_equal(bystander.result, LEN);
+    assert_memory_equal(other, w->peer.file, LEN);
+    settle_down(w);
+    assert_filled(taken, 0xee);
+    assert_int_equal(w->done, 4);
+}
+
 static void a_slot_is_not_reused_before_its_late_answer(void **state)
 {
     struct world *w = *state;
@@ -268,6 +295,7 @@ int main(void)
         CASE(without_an_answer_it_ends_after_the_grace_period),
         CASE(what_the_daemon_sends_afterwards_does_not_land),
         CASE(an_inline_read_does_not_land_late_either),
+        CASE(memory_is_taken_back_from_what_uses_it_and_nothing_else),
         CASE(a_slot_is_not_reused_before_its_late_answer),
         CASE(an_answer_within_the_grace_period_counts),
         CASE(a_cancel_that_is_acknowledged_is_a_timeout),
