@@ -5,7 +5,11 @@
 #define ROS2D_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#define ROS2D_TRANSPORTS_MAX     4
+#define ROS2D_TRANSPORT_NAME_MAX 16 /* as in struct ros2i_endpoint */
 
 struct ros2d_token_config {
     char *name;
@@ -25,7 +29,8 @@ struct ros2d_config {
     struct {
         char *listen;           /* "127.0.0.1:7721": thread i listens on port + i; port 0 picks */
         char *advertise;        /* host that clients are told; NULL: that of the control plane */
-        char *transport;        /* "tcp" */
+        char *transport;        /* "tcp"; several by preference: "shm,tcp" */
+        char *shm_dir;          /* absolute; where shm's sockets go; NULL: shm is not listed */
         uint32_t threads;       /* 1 */
         uint32_t spin_us;       /* 20 */
         uint32_t credits;       /* 64 */
@@ -62,6 +67,13 @@ int ros2d_config_defaults(struct ros2d_config **config_p);
 /* The checks that need the file system (files exist, modes, directories), for --check-config and start. config: made by
  * one of the two above. */
 int ros2d_config_check(const struct ros2d_config *config);
+/* The transport at place index of data.transport; false: there are no more. */
+bool ros2d_config_transport(const struct ros2d_config *config, unsigned index,
+                            char name[ROS2D_TRANSPORT_NAME_MAX]);
+/* Does it listen on a socket in data.shm_dir, not at data.listen? */
+bool ros2d_config_is_local(const char *transport);
+/* The socket of a data thread. -EINVAL: longer than the system takes. */
+int ros2d_config_socket(const struct ros2d_config *config, unsigned thread, char *buf, size_t len);
 /* Nanoseconds since 1970 UTC of "2027-01-31T00:00:00Z"; NULL: INT64_MAX, never. -EINVAL. */
 int ros2d_config_expiry(const char *text, int64_t *expiry_ns_p);
 void ros2d_config_free(struct ros2d_config *config);

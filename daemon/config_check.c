@@ -4,11 +4,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +20,7 @@
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/base/secret.h"
+#include "lib/protocol/session.h"
 #include "lib/protocol/wire.h"
 
 #define TOKEN_MAX_LEN 4096
@@ -135,6 +139,112 @@ static int judge_sizes(const struct ros2d_config_file *file)
     return 0;
 }
 
+/* -- transports -- */
+
+bool ros2d_config_is_local(const char *transport)
+{
+    return strcmp(transport, "shm") == 0;
+}
+
+bool ros2d_config_transport(const struct ros2d_config *config, unsigned index,
+                            char name[ROS2D_TRANSPORT_NAME_MAX])
+{
+    const char *at = config->data.transport;
+
+    for (; at && index > 0; index--) {
+        at = strchr(at, ',');
+        at = at ? at + 1 : NULL;
+    }
+    if (!at)
+        return false;
+    snprintf(name, ROS2D_TRANSPORT_NAME_MAX, "%.*s", (int)strcspn(at, ","), at);
+    return true;
+}
+
+int ros2d_config_socket(const struct ros2d_config *config, unsigned thread, char *buf, size_t len)
+{
+    struct sockaddr_un limit;
+    size_t max = len < sizeof(limit.sun_path) ? len : sizeof(limit.sun_path);
+    int got = snprintf(buf, len, "%s/data-%u.sock", config->data.shm_dir, thread);
+
+    if (got > 0 && (size_t)got < max)
+        return 0;
+    return ros2i_fail(EINVAL,
+                      "%s/data-%u.sock: longer than a socket's path can be (%zu bytes); name a "
+                      "shorter folder",
+                      config->data.shm_dir, thread, max - 1);
+}
+
+/* Names are short, known to be ones of plugins, and there once each. */
+static int judge_names(const struct ros2d_config_file *file, unsigned *count_p)
+{
+    const char *list = file->config.data.transport, *at = list;
+    unsigned count = 0;
+
+    while (at) {
+        size_t len = strcspn(at, ",");
+        if (!is_plugin_name(at, len) || len >= ROS2D_TRANSPORT_NAME_MAX)
+            return ros2d_config_fail(
+                file, "data.transport", EINVAL,
+                "\"%s\": give names by preference with commas between, e.g. shm,tcp", list);
+        for (const char *other = list; other < at; other += strcspn(other, ",") + 1)
+            if (strncmp(other, at, len) == 0 && other[len] == ',')
+                return ros2d_config_fail(file, "data.transport", EINVAL,
+                                         "\"%s\": %.*s is there twice; remove one", list, (int)len,
+                                         at);
+        count++;
+        at = at[len] ? at + len + 1 : NULL;
+    }
+    *count_p = count;
+    return 0;
+}
+
+static int judge_shm(const struct ros2d_config_file *file)
+{
+    const struct ros2d_config *config = &file->config;
+    char name[ROS2D_TRANSPORT_NAME_MAX], path[PATH_MAX];
+    bool listed = false;
+
+    for (unsigned i = 0; ros2d_config_transport(config, i, name); i++)
+        listed |= ros2d_config_is_local(name);
+    if (listed && !config->data.shm_dir)
+        return ros2d_config_fail(
+            file, "data.transport", EINVAL,
+            "shm needs data.shm_dir, the folder of its sockets, e.g. shm_dir: /run/ros2");
+    if (!listed && config->data.shm_dir)
+        return ros2d_config_fail(
+            file, "data.shm_dir", EINVAL,
+            "is of use to transport shm only; write transport: shm,tcp, or remove it");
+    if (!listed)
+        return 0;
+    if (config->data.shm_dir[0] != '/')
+        return ros2d_config_fail(file, "data.shm_dir", EINVAL,
+                                 "%s: give the whole path, since clients are told it",
+                                 config->data.shm_dir);
+    if (ros2d_config_socket(config, config->data.threads - 1, path, sizeof(path)) < 0)
+        return ros2d_config_fail(file, "data.shm_dir", EINVAL, "%s", ros2i_error());
+    return 0;
+}
+
+static int judge_transports(const struct ros2d_config_file *file)
+{
+    const struct ros2d_config *config = &file->config;
+    unsigned count = 0;
+    int rc = judge_names(file, &count);
+
+    if (rc < 0)
+        return rc;
+    if (count > ROS2D_TRANSPORTS_MAX)
+        return ros2d_config_fail(file, "data.transport", EINVAL, "%u names; at most %d are served",
+                                 count, ROS2D_TRANSPORTS_MAX);
+    if (count * config->data.threads > ROS2I_ENDPOINTS_MAX)
+        return ros2d_config_fail(
+            file, "data.threads", EINVAL,
+            "%u threads with %u transports are more endpoints than a client takes (%d); give fewer",
+            config->data.threads, count, ROS2I_ENDPOINTS_MAX);
+    return judge_shm(file);
+}
+
 static int judge_data(const struct ros2d_config_file *file)
 {
     const struct ros2d_config *config = &file->config;
@@ -153,11 +263,8 @@ static int judge_data(const struct ros2d_config_file *file)
         return ros2d_config_fail(file, "data.advertise", EINVAL,
                                  "\"%s\" is no numeric address without a port",
                                  config->data.advertise);
-    if (!is_plugin_name(config->data.transport, strlen(config->data.transport)))
-        return ros2d_config_fail(file, "data.transport", EINVAL,
-                                 "\"%s\" is no name of a transport; tcp is one",
-                                 config->data.transport);
-    return judge_sizes(file);
+    rc = judge_transports(file);
+    return rc < 0 ? rc : judge_sizes(file);
 }
 
 static int judge_engine(const struct ros2d_config_file *file)
@@ -292,6 +399,28 @@ static int check_root(const struct ros2d_config_file *file)
     return 0;
 }
 
+/* Its mode is the operator's choice: who may enter it may connect. */
+static int check_shm_dir(const struct ros2d_config_file *file)
+{
+    const char *dir = file->config.data.shm_dir;
+    struct stat st;
+
+    if (!dir)
+        return 0;
+    if (stat(dir, &st) < 0)
+        return ros2d_config_fail(file, "data.shm_dir", errno,
+                                 "%s: %s; make it, with a mode that lets in whom it is for", dir,
+                                 ros2i_strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return ros2d_config_fail(file, "data.shm_dir", ENOTDIR, "%s is not a directory", dir);
+    if (access(dir, W_OK | X_OK) < 0)
+        return ros2d_config_fail(
+            file, "data.shm_dir", errno,
+            "%s: %s; ros2d makes its sockets there, so it must be able to write", dir,
+            ros2i_strerror(errno));
+    return 0;
+}
+
 static int check_token(const struct ros2d_config_file *file, uint32_t index)
 {
     const struct ros2d_token_config *token = &file->config.tokens[index];
@@ -322,6 +451,8 @@ int ros2d_config_check(const struct ros2d_config *config)
         rc = check_file(file, "control.client_ca_file", config->control.client_ca_file, false);
     if (rc == 0)
         rc = check_root(file);
+    if (rc == 0)
+        rc = check_shm_dir(file);
     for (uint32_t i = 0; rc == 0 && i < config->tokens_count; i++)
         rc = check_token(file, i);
     return rc;

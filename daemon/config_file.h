@@ -23,8 +23,8 @@ struct ros2d_config_text {
             *call_timeout_ms;
     } control;
     struct {
-        char *listen, *advertise, *transport, *threads, *spin_us, *credits, *inline_limit, *max_io,
-            *chunk, *bounce_memory, *checksum, *handshake_timeout_ms, *stall_timeout_ms,
+        char *listen, *advertise, *transport, *shm_dir, *threads, *spin_us, *credits, *inline_limit,
+            *max_io, *chunk, *bounce_memory, *checksum, *handshake_timeout_ms, *stall_timeout_ms,
             *max_channels;
     } data;
     struct {

@@ -39,11 +39,22 @@ static const cyaml_schema_field_t control_fields[] = {
 };
 
 static const cyaml_schema_field_t data_fields[] = {
-    IN(data, listen),           IN(data, advertise),    IN(data, transport),
-    IN(data, threads),          IN(data, spin_us),      IN(data, credits),
-    IN(data, inline_limit),     IN(data, max_io),       IN(data, chunk),
-    IN(data, bounce_memory),    IN(data, checksum),     IN(data, handshake_timeout_ms),
-    IN(data, stall_timeout_ms), IN(data, max_channels), CYAML_FIELD_END,
+    IN(data, listen),
+    IN(data, advertise),
+    IN(data, transport),
+    IN(data, shm_dir),
+    IN(data, threads),
+    IN(data, spin_us),
+    IN(data, credits),
+    IN(data, inline_limit),
+    IN(data, max_io),
+    IN(data, chunk),
+    IN(data, bounce_memory),
+    IN(data, checksum),
+    IN(data, handshake_timeout_ms),
+    IN(data, stall_timeout_ms),
+    IN(data, max_channels),
+    CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t engine_fields[] = {

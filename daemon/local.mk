@@ -38,6 +38,7 @@ libdaemon_la_SOURCES = \
 	daemon/data/data.c \
 	daemon/data/engines.c \
 	daemon/data/handshake.c \
+	daemon/data/lane.c \
 	daemon/data/mailbox.c \
 	daemon/data/part.c \
 	daemon/data/queue_state.c \

@@ -63,7 +63,7 @@ static int send_kept(struct ros2d_connection *conn, uint64_t id,
     ros2i_wire_encode(&msg, buf, sizeof(buf));
     ros2d_count(&conn->thread->counters.replays, 1);
     /* No room: the domain's send queue holds a reply for every slot, so this peer does not read. */
-    return conn->thread->ops->send(conn->ep, &iov, 1, NULL) < 0
+    return conn->ops->send(conn->ep, &iov, 1, NULL) < 0
                ? ros2i_fail(EPROTO, "replays are sent faster than their replies are taken")
                : 0;
 }

@@ -76,7 +76,7 @@ static void leave_requests(struct ros2d_connection *conn)
         ros2d_request_orphan(ROS2D_CONTAINER(at, struct ros2d_request, link));
     }
     assert(conn->request_count == 0);
-    ros2d_rkeys_fini(&conn->rkeys, conn->thread->ops);
+    ros2d_rkeys_fini(&conn->rkeys, conn->ops);
 }
 
 void ros2d_connection_end(struct ros2d_connection *conn, bool gracefully)
@@ -89,6 +89,7 @@ void ros2d_connection_end(struct ros2d_connection *conn, bool gracefully)
         return;
     conn->state = ROS2D_ENDED;
     conn->ep = NULL;
+    conn->lane->connections--;
     ros2i_timers_disarm(&thread->timers, &conn->timer);
     ros2d_list_remove(&conn->link);
     ros2d_list_append(&thread->dead, &conn->link);
@@ -99,9 +100,9 @@ void ros2d_connection_end(struct ros2d_connection *conn, bool gracefully)
     leave_requests(conn);
     /* The transport's ops of orphaned requests complete here, or a little later when what is queued is still sent. */
     if (gracefully)
-        thread->ops->ep_close(ep);
+        conn->ops->ep_close(ep);
     else
-        thread->ops->ep_abort(ep);
+        conn->ops->ep_abort(ep);
     leave_queue(conn);
     leave_session(conn, !unproved);
     ros2d_handshake_wipe(&conn->handshake);
@@ -183,7 +184,7 @@ static int send_bytes(struct ros2d_connection *conn, const void *bytes, size_t l
 {
     struct iovec iov = {(void *)(uintptr_t)bytes, len};
 
-    return conn->thread->ops->send(conn->ep, &iov, 1, NULL);
+    return conn->ops->send(conn->ep, &iov, 1, NULL);
 }
 
 static enum ros2d_connection_state reject(struct ros2d_connection *conn, int err)
@@ -452,25 +453,28 @@ static void on_deadline(struct ros2i_timer *timer)
 
 /* -- the start -- */
 
-void ros2d_connection_accept(struct ros2d_thread *thread, struct ros2_ep *ep)
+void ros2d_connection_accept(struct ros2d_lane *lane, struct ros2_ep *ep)
 {
+    struct ros2d_thread *thread = lane->thread;
     uint64_t timeout_ns = thread->state->config->data.handshake_timeout_ms * ROS2I_NS_PER_MS;
     struct ros2d_connection *conn = calloc(1, sizeof(*conn));
 
     if (!conn) {
-        thread->ops->ep_abort(ep);
+        lane->ops->ep_abort(ep);
         return;
     }
     conn->thread = thread;
+    conn->lane = lane;
+    conn->ops = lane->ops;
     conn->ep = ep;
     conn->state = ROS2D_AWAIT_HELLO;
     conn->timer.fire = on_deadline;
     ros2d_list_init(&conn->requests);
-    if (thread->ops->ep_peer(ep, conn->peer, sizeof(conn->peer)) < 0)
+    if (conn->ops->ep_peer(ep, conn->peer, sizeof(conn->peer)) < 0)
         strcpy(conn->peer, "?");
-    thread->ops->ep_set_handler(ep, &handler, conn);
+    conn->ops->ep_set_handler(ep, &handler, conn);
     if (ros2i_timers_arm(&thread->timers, &conn->timer, ros2i_now_ns() + timeout_ns) < 0) {
-        thread->ops->ep_abort(ep);
+        conn->ops->ep_abort(ep);
         free(conn);
         return;
     }
@@ -479,5 +483,6 @@ void ros2d_connection_accept(struct ros2d_thread *thread, struct ros2_ep *ep)
                              false);
     ros2d_list_append(&thread->unproved, &conn->link);
     thread->unproved_count++;
+    lane->connections++;
     ros2d_count(&thread->counters.accepted, 1);
 }

@@ -21,7 +21,9 @@ struct ros2d_request;
 struct ros2d_connection {
     struct ros2d_list link; /* thread->unproved, proved or dead */
     struct ros2d_thread *thread;
-    struct ros2_ep *ep; /* NULL: ENDED */
+    struct ros2d_lane *lane;
+    const struct ros2_transport_ops *ops; /* the lane's */
+    struct ros2_ep *ep;                   /* NULL: ENDED */
     enum ros2d_connection_state state;
     struct ros2i_timer timer; /* the handshake's deadline; once proved, that of its transfers */
     char peer[64];
@@ -43,7 +45,7 @@ struct ros2d_connection {
 };
 
 /* The listener's on_accept. */
-void ros2d_connection_accept(struct ros2d_thread *thread, struct ros2_ep *ep);
+void ros2d_connection_accept(struct ros2d_lane *lane, struct ros2_ep *ep);
 /* Ends it: what is queued is still sent when gracefully, requests are dropped or left to the engine. Any state, any time on
  * the owner thread; memory stays until the end of the turn. */
 void ros2d_connection_end(struct ros2d_connection *conn, bool gracefully);

@@ -18,6 +18,8 @@
 
 struct ros2d_data {
     struct ros2d_state *state;
+    const struct ros2_transport_ops *ops[ROS2D_TRANSPORTS_MAX]; /* in the order of data.transport */
+    unsigned lanes;
     unsigned count; /* of threads that run */
     struct ros2d_thread thread[];
 };
@@ -51,18 +53,56 @@ static int listen_address(const struct ros2d_config *config, unsigned index, cha
     return 0;
 }
 
-static void fill_endpoint(const struct ros2d_config *config, const char *bound,
+/* As clients are told it: a lane's socket, or the port behind the host that they reach the control plane at. */
+static void fill_endpoint(const struct ros2d_config *config, const struct ros2d_lane *lane,
                           struct ros2i_endpoint *endpoint)
 {
+    const char *bound = lane->address;
     const char *host = config->data.advertise ? config->data.advertise : "";
     bool v6 = strchr(host, ':') != NULL;
 
-    snprintf(endpoint->transport, sizeof(endpoint->transport), "%s", config->data.transport);
+    *endpoint = lane->listen;
+    if (ros2d_config_is_local(endpoint->transport)) {
+        strcpy(endpoint->address, bound);
+        return;
+    }
     snprintf(endpoint->address, sizeof(endpoint->address), "%s%.60s%s%s", v6 ? "[" : "", host,
              v6 ? "]" : "", strrchr(bound, ':'));
 }
 
 /* -- start -- */
+
+static int load_transports(struct ros2d_data *data)
+{
+    char name[ROS2D_TRANSPORT_NAME_MAX];
+
+    for (; ros2d_config_transport(data->state->config, data->lanes, name); data->lanes++) {
+        assert(data->lanes < ROS2D_TRANSPORTS_MAX);
+        int rc = ros2i_plugin_transport(name, &data->ops[data->lanes]);
+        if (rc < 0)
+            return ros2i_fail_prefix(rc, "data.transport");
+    }
+    return 0;
+}
+
+static int prepare_lanes(struct ros2d_data *data, struct ros2d_thread *thread)
+{
+    const struct ros2d_config *config = data->state->config;
+    int rc = 0;
+
+    for (; rc == 0 && thread->lane_count < data->lanes; thread->lane_count++) {
+        struct ros2d_lane *lane = &thread->lane[thread->lane_count];
+        struct ros2i_endpoint *listen = &lane->listen;
+        lane->ops = data->ops[thread->lane_count];
+        lane->thread = thread;
+        ros2d_config_transport(config, thread->lane_count, listen->transport);
+        rc = ros2d_config_is_local(listen->transport)
+                 ? ros2d_config_socket(config, thread->index, listen->address,
+                                       sizeof(listen->address))
+                 : listen_address(config, thread->index, listen->address, sizeof(listen->address));
+    }
+    return rc;
+}
 
 /* Signals are main's: all are blocked in what is started here. */
 static int create_thread(struct ros2d_thread *thread)
@@ -77,16 +117,15 @@ static int create_thread(struct ros2d_thread *thread)
     return rc == 0 ? 0 : ros2i_fail(rc, "data thread %u: %s", thread->index, ros2i_strerror(rc));
 }
 
-static int start_thread(struct ros2d_data *data, const struct ros2_transport_ops *ops)
+static int start_thread(struct ros2d_data *data)
 {
     struct ros2d_thread *thread = &data->thread[data->count];
     int rc;
 
     thread->state = data->state;
-    thread->ops = ops;
     thread->engine_ops = data->state->tenant->engine_ops;
     thread->index = data->count;
-    rc = listen_address(data->state->config, thread->index, thread->listen, sizeof(thread->listen));
+    rc = prepare_lanes(data, thread);
     if (rc == 0)
         rc = ros2d_mailbox_init(&thread->mailbox);
     if (rc < 0)
@@ -109,32 +148,40 @@ fini:
     return rc;
 }
 
+/* By preference; those of one transport side by side, one for each thread. */
+static void report_endpoints(struct ros2d_data *data)
+{
+    struct ros2d_state *state = data->state;
+
+    assert(data->lanes * data->count <= ROS2I_ENDPOINTS_MAX);
+    state->endpoint_count = 0;
+    for (unsigned i = 0; i < data->lanes; i++)
+        for (unsigned j = 0; j < data->count; j++) {
+            const struct ros2d_lane *lane = &data->thread[j].lane[i];
+            fill_endpoint(state->config, lane, &state->endpoint[state->endpoint_count++]);
+            ros2i_log(ROS2_LOG_INFO, "data", "listening address %s transport %s", lane->address,
+                      lane->ops->name);
+        }
+}
+
 int ros2d_data_start(struct ros2d_state *state, struct ros2d_data **data_p)
 {
-    const struct ros2_transport_ops *ops;
     unsigned threads = state->config->data.threads;
     struct ros2d_data *data;
-    int rc = ros2i_plugin_transport(state->config->data.transport, &ops);
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    assert(threads <= ROS2I_ENDPOINTS_MAX);
     data = calloc(1, sizeof(*data) + threads * sizeof(data->thread[0]));
     if (!data)
         return ros2i_fail(ENOMEM, "data plane: out of memory");
     data->state = state;
-    while (data->count < threads) {
-        rc = start_thread(data, ops);
-        if (rc < 0) {
-            ros2d_data_stop(data, 0);
-            return rc;
-        }
-        fill_endpoint(state->config, data->thread[data->count - 1].address,
-                      &state->endpoint[data->count - 1]);
-        ros2i_log(ROS2_LOG_INFO, "data", "listening address %s transport %s",
-                  data->thread[data->count - 1].address, state->config->data.transport);
+    rc = load_transports(data);
+    while (rc == 0 && data->count < threads)
+        rc = start_thread(data);
+    if (rc < 0) {
+        ros2d_data_stop(data, 0);
+        return rc;
     }
-    state->endpoint_count = threads;
+    report_endpoints(data);
     ros2d_sessions_on_close(state->sessions, on_session_close, data);
     *data_p = data;
     return 0;

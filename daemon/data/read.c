@@ -55,8 +55,8 @@ static int put_chunk(struct ros2d_request *req, struct ros2d_part *part, bool la
 
     if (last)
         ros2d_request_encode_reply(req, req->reply, 0);
-    return req->thread->ops->put(req->conn->ep, &iov, 1, remote, count, last ? req->reply : NULL,
-                                 last ? sizeof(req->reply) : 0, &part->op);
+    return req->conn->ops->put(req->conn->ep, &iov, 1, remote, count, last ? req->reply : NULL,
+                               last ? sizeof(req->reply) : 0, &part->op);
 }
 
 static int send_inline(struct ros2d_request *req, struct ros2d_part *part)
@@ -65,7 +65,7 @@ static int send_inline(struct ros2d_request *req, struct ros2d_part *part)
     struct iovec iov = {head, ROS2I_WIRE_REPLY_LEN + (size_t)part->result};
 
     ros2d_request_encode_reply(req, head, (uint32_t)part->result);
-    return req->thread->ops->send(req->conn->ep, &iov, 1, &part->op);
+    return req->conn->ops->send(req->conn->ep, &iov, 1, &part->op);
 }
 
 /* The next chunk in order has been read. */

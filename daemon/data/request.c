@@ -183,7 +183,7 @@ static int send_reply(struct ros2d_request *req)
     struct iovec iov = {req->reply, sizeof(req->reply)};
 
     ros2d_request_encode_reply(req, req->reply, 0);
-    int rc = req->thread->ops->send(req->conn->ep, &iov, 1, NULL);
+    int rc = req->conn->ops->send(req->conn->ep, &iov, 1, NULL);
     if (rc == 0)
         ros2d_request_replied(req);
     return rc;

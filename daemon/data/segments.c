@@ -58,7 +58,7 @@ static int prepare_keys(struct ros2d_connection *conn)
         if (!rkeys->slot)
             return ros2i_fail(ENOBUFS, "segment: out of memory for keys");
     } else if (rkeys->revision != revision) {
-        drop_unused(rkeys, conn->thread->ops);
+        drop_unused(rkeys, conn->ops);
     }
     rkeys->revision = revision;
     return 0;
@@ -86,7 +86,7 @@ static struct ros2d_rkey_slot *free_key(struct ros2d_rkeys *rkeys,
 static int import_key(struct ros2d_connection *conn, const struct ros2d_region *region,
                       uint8_t *index_p)
 {
-    const struct ros2_transport_ops *ops = conn->thread->ops;
+    const struct ros2_transport_ops *ops = conn->ops;
     struct ros2d_rkey_slot *slot;
     int rc = prepare_keys(conn);
 
@@ -119,7 +119,7 @@ static int check_region(const struct ros2d_connection *conn, const struct ros2d_
 
     if (region->queue != key->queue ||
         memcmp(region->process_nonce, key->process_nonce, sizeof(key->process_nonce)) != 0 ||
-        strncmp(region->transport, conn->thread->ops->name, sizeof(region->transport)) != 0)
+        strncmp(region->transport, conn->ops->name, sizeof(region->transport)) != 0)
         return ros2i_fail(EACCES, "segment: region 0x%" PRIx64 " was registered for another queue",
                           region->id);
     if (!(region->rights & right))
@@ -160,8 +160,8 @@ static int resolve_token(const struct ros2d_connection *conn, const struct ros2i
 {
     uint16_t i = segments->count;
 
-    if (!(conn->thread->ops->flags & ROS2_TRANSPORT_TOKENS))
-        return ros2i_fail(EINVAL, "segment: transport %s has no tokens", conn->thread->ops->name);
+    if (!(conn->ops->flags & ROS2_TRANSPORT_TOKENS))
+        return ros2i_fail(EINVAL, "segment: transport %s has no tokens", conn->ops->name);
     segments->region_id[i] = 0;
     segments->key_slot[i] = NO_KEY;
     segments->acquired = (uint16_t)(i + 1);

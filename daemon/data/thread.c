@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A data thread's loop. One turn: the transport, the engine, requests that were waiting, letters, timers. It polls for
- * data.spin_us after the last work, then sleeps on the descriptors of all three: an idle daemon uses no CPU. Nothing here
+/* A data thread's loop. One turn: the transports, the engine, requests that were waiting, letters, timers. It polls for
+ * data.spin_us after the last work, then sleeps on the descriptors of all of them: an idle daemon uses no CPU. Nothing here
  * blocks; what the engine is asked to do, it does elsewhere. */
 #include "config.h"
 
@@ -19,7 +19,6 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
-#include "lib/base/plugin.h"
 
 #define ENGINE_DEPTH          1024
 #define SMALL_UNITS_MAX       2048u
@@ -82,8 +81,8 @@ static void start_draining(struct ros2d_thread *thread, uint64_t deadline_ns)
     if (thread->draining)
         return;
     thread->draining = true;
-    thread->ops->listener_close(thread->listener);
-    thread->listener = NULL;
+    for (unsigned i = 0; i < thread->lane_count; i++)
+        ros2d_lane_stop_listening(&thread->lane[i]);
     end_all(&thread->unproved, false);
 }
 
@@ -121,14 +120,14 @@ static bool drained(struct ros2d_thread *thread)
     return ros2d_list_empty(&thread->proved) && thread->in_engine == 0;
 }
 
-/* The transport sends on what closed channels were told last, but only as long as its domain is there. */
+/* The transports send on what closed channels were told last, but only as long as their domains are there. */
 static bool has_said_goodbye(struct ros2d_thread *thread)
 {
     uint64_t now_ns = ros2i_now_ns();
 
     if (!thread->goodbye_ns)
         thread->goodbye_ns = now_ns + GOODBYE_NS;
-    return now_ns >= thread->goodbye_ns || thread->ops->domain_lingering(thread->domain) == 0;
+    return now_ns >= thread->goodbye_ns || ros2d_lanes_lingering(thread) == 0;
 }
 
 /* -- sleep -- */
@@ -145,40 +144,46 @@ static uint64_t wake_time(const struct ros2d_thread *thread)
     return next_ns;
 }
 
-static void sleep_on(struct ros2d_thread *thread, int domain_fd)
+static void sleep_on(struct ros2d_thread *thread)
 {
-    struct pollfd fds[] = {
+    struct pollfd fds[2 + ROS2D_TRANSPORTS_MAX] = {
         {.fd = thread->mailbox.fd, .events = POLLIN},
         {.fd = thread->engine_ops->context_fd(thread->context), .events = POLLIN},
-        {.fd = domain_fd, .events = POLLIN}, /* negative: ppoll passes it over */
     };
     uint64_t until_ns = wake_time(thread), now_ns = ros2i_now_ns(), wait_ns = 0;
+    bool poll_only = false;
     struct timespec timeout;
 
+    for (unsigned i = 0; i < thread->lane_count; i++) {
+        /* negative: ppoll passes it over */
+        fds[2 + i] = (struct pollfd){.fd = thread->lane[i].fd, .events = POLLIN};
+        poll_only |= thread->lane[i].fd < 0;
+    }
     if (until_ns > now_ns)
         wait_ns = until_ns - now_ns;
-    if (domain_fd < 0 && wait_ns > POLL_ONLY_SLEEP_NS)
+    if (poll_only && wait_ns > POLL_ONLY_SLEEP_NS)
         wait_ns = POLL_ONLY_SLEEP_NS;
     timeout.tv_sec = (time_t)(wait_ns / ROS2I_NS_PER_S);
     timeout.tv_nsec = (long)(wait_ns % ROS2I_NS_PER_S);
-    (void)ppoll(fds, 3, until_ns == ROS2I_FOREVER && domain_fd >= 0 ? NULL : &timeout, NULL);
+    (void)ppoll(fds, 2 + thread->lane_count,
+                until_ns == ROS2I_FOREVER && !poll_only ? NULL : &timeout, NULL);
 }
 
-/* The transport may have made room while it flushed: whoever waited for that goes first. */
-static void go_to_sleep(struct ros2d_thread *thread, int domain_fd)
+/* A transport may have made room while it flushed: whoever waited for that goes first. */
+static void go_to_sleep(struct ros2d_thread *thread)
 {
-    if (thread->ops->domain_arm(thread->domain) < 0)
+    if (!ros2d_lanes_arm(thread))
         return;
     if (!ros2d_list_empty(&thread->ready) && ros2d_requests_run_ready(thread) > 0)
         return;
-    sleep_on(thread, domain_fd);
+    sleep_on(thread);
 }
 
 /* -- the loop -- */
 
 static int turn(struct ros2d_thread *thread)
 {
-    int work = thread->ops->progress(thread->domain);
+    int work = ros2d_lanes_progress(thread);
 
     work += thread->engine_ops->poll(thread->context);
     if (!ros2d_list_empty(&thread->ready))
@@ -194,7 +199,6 @@ static int turn(struct ros2d_thread *thread)
 static void loop(struct ros2d_thread *thread)
 {
     uint64_t spin_ns = thread->state->config->data.spin_us * 1000ull, last_work_ns = 0;
-    int domain_fd = thread->ops->domain_fd(thread->domain);
 
     for (;;) {
         if (turn(thread) > 0)
@@ -202,19 +206,13 @@ static void loop(struct ros2d_thread *thread)
         else if (thread->now_ns - last_work_ns < spin_ns)
             relax();
         else
-            go_to_sleep(thread, domain_fd);
+            go_to_sleep(thread);
         if (thread->draining && drained(thread) && has_said_goodbye(thread))
             return;
     }
 }
 
 /* -- start and end -- */
-
-static void on_accept(void *arg, struct ros2_listener *listener, struct ros2_ep *ep)
-{
-    (void)listener;
-    ros2d_connection_accept(arg, ep);
-}
 
 static int open_memory(struct ros2d_thread *thread)
 {
@@ -231,26 +229,6 @@ static int open_memory(struct ros2d_thread *thread)
                              small_units < SMALL_UNITS_MAX ? small_units : SMALL_UNITS_MAX, 1);
 }
 
-static int open_domain(struct ros2d_thread *thread)
-{
-    uint32_t credits = thread->state->config->data.credits;
-    struct ros2_domain_options options = {
-        .size = sizeof(options),
-        .host = &ros2i_host,
-        .max_message = ROS2I_WIRE_MESSAGE_MAX,
-        .send_queue = (256u << 10) + credits * 1024, /* a reply and a put for each credit, always */
-    };
-    int rc = thread->ops->domain_open(&options, &thread->domain);
-
-    if (rc < 0)
-        return rc;
-    rc = thread->ops->listen(thread->domain, thread->listen, on_accept, thread, &thread->listener);
-    if (rc < 0)
-        return ros2i_fail_prefix(rc, "data.listen");
-    return thread->ops->listener_address(thread->listener, thread->address,
-                                         sizeof(thread->address));
-}
-
 static int open_all(struct ros2d_thread *thread)
 {
     const struct ros2d_config *config = thread->state->config;
@@ -262,14 +240,16 @@ static int open_all(struct ros2d_thread *thread)
     if (rc == 0)
         rc = thread->engine_ops->context_open(thread->state->tenant->engine, ENGINE_DEPTH,
                                               &thread->context);
-    return rc < 0 ? rc : open_domain(thread);
+    for (unsigned i = 0; rc == 0 && i < thread->lane_count; i++)
+        rc = ros2d_lane_open(&thread->lane[i]);
+    return rc;
 }
 
 /* Takes back what open_all() got to. */
 static void close_all(struct ros2d_thread *thread)
 {
-    if (thread->domain)
-        thread->ops->domain_close(thread->domain);
+    for (unsigned i = 0; i < thread->lane_count; i++)
+        ros2d_lane_close(&thread->lane[i]);
     if (thread->context)
         thread->engine_ops->context_close(thread->context);
     ros2d_connections_free_dead(thread);

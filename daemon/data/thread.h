@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A data thread: one transport domain with its listener, one engine context, and all that hangs on them. Everything below
- * is its own; others reach it through the mailbox only. */
+/* A data thread: its lanes (one for each transport), one engine context, and all that hangs on them. Everything below is its
+ * own; others reach it through the mailbox only. */
 #ifndef ROS2D_THREAD_H
 #define ROS2D_THREAD_H
 
@@ -9,34 +9,31 @@
 
 #include "daemon/data/bounce.h"
 #include "daemon/data/counters.h"
+#include "daemon/data/lane.h"
 #include "daemon/data/list.h"
 #include "daemon/data/mailbox.h"
 #include "daemon/data/queue_state.h"
 #include "daemon/state.h"
 #include "lib/base/timers.h"
 
-#define ROS2D_LISTEN_ADDRESS_MAX 80
-
 struct ros2d_request;
 
 struct ros2d_thread {
     /* Fixed before the thread starts. */
     const struct ros2d_state *state;
-    const struct ros2_transport_ops *ops;
     const struct ros2_engine_ops *engine_ops;
     unsigned index;
-    char listen[ROS2D_LISTEN_ADDRESS_MAX];
+    struct ros2d_lane lane[ROS2D_TRANSPORTS_MAX]; /* in the order of data.transport */
+    unsigned lane_count;
     struct ros2d_mailbox mailbox; /* any thread posts */
     pthread_t id;
     /* The result of its start, read by the starter after it waited for `started`. */
     sem_t started;
     int start_rc;
     char start_error[512];
-    char address[ROS2D_LISTEN_ADDRESS_MAX]; /* as bound */
 
     /* The thread's own. */
-    struct ros2_domain *domain;
-    struct ros2_listener *listener; /* NULL once draining */
+    uint32_t turns; /* since all lanes were looked at; wraps */
     struct ros2_io_context *context;
     struct ros2d_bounce chunks; /* data.chunk each: large reads and writes */
     struct ros2d_bounce small;  /* inline payloads, with room for the reply's header in front */

@@ -22,7 +22,7 @@ static int get_chunk(struct ros2d_request *req, struct ros2d_part *part)
                                      part->len, remote);
 
     ros2d_part_prepare(part);
-    return req->thread->ops->get(req->conn->ep, &iov, 1, remote, count, &part->op);
+    return req->conn->ops->get(req->conn->ep, &iov, 1, remote, count, &part->op);
 }
 
 static int begin_gets(struct ros2d_request *req)

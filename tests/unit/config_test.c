@@ -100,7 +100,8 @@ static void every_key_is_taken(void **state)
         load_text(
             "control: {listen: '[::1]:1', threads: 3, plaintext: no, cert_file: c, key_file: k,\n"
             "  client_ca_file: a, call_timeout_ms: 5000}\n"
-            "data:\n  listen: 0.0.0.0:2\n  advertise: 10.0.0.1\n  transport: shm\n  threads: 4\n"
+            "data:\n  listen: 0.0.0.0:2\n  advertise: 10.0.0.1\n  transport: shm,tcp\n"
+            "  shm_dir: /run/ros2\n  threads: 4\n"
             "  spin_us: 0\n  credits: 1\n  inline_limit: 0\n  max_io: 2 MiB\n  chunk: 64KiB\n"
             "  bounce_memory: 1 GiB\n  checksum: off\n  handshake_timeout_ms: 100\n"
             "  stall_timeout_ms: 200\n  max_channels: 7\n"
@@ -116,6 +117,8 @@ static void every_key_is_taken(void **state)
     assert_int_equal(config->control.call_timeout_ms, 5000);
     assert_string_equal(config->control.client_ca_file, "a");
     assert_string_equal(config->data.advertise, "10.0.0.1");
+    assert_string_equal(config->data.transport, "shm,tcp");
+    assert_string_equal(config->data.shm_dir, "/run/ros2");
     assert_int_equal(config->data.max_io, 2 << 20);
     assert_int_equal(config->data.chunk, 64 << 10);
     assert_int_equal(config->data.bounce_memory, 1 << 30);
@@ -130,6 +133,9 @@ static void every_key_is_taken(void **state)
     assert_int_equal(config->limits.registered_bytes, 4);
     ros2d_config_free(config);
 }
+
+#define A47 \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" /* "/", 2 of them and "/data-0.sock" are 107 bytes */
 
 /* Each names the line, the key, and what to do. */
 static const struct bad {
@@ -174,6 +180,17 @@ static const struct bad {
      {":4: data.listen", "lower port"}},
     {PLAIN "data:\n  advertise: storage:1\n" ENGINE, {":4: data.advertise", "numeric"}},
     {PLAIN "data:\n  transport: ../tcp\n" ENGINE, {":4: data.transport"}},
+    {PLAIN "data:\n  transport: tcp,\n" ENGINE, {":4: data.transport", "commas"}},
+    {PLAIN "data:\n  transport: tcp,ucx,tcp\n" ENGINE,
+     {":4: data.transport", "tcp is there twice"}},
+    {PLAIN "data:\n  transport: a,b,c,d,e\n" ENGINE,
+     {":4: data.transport", "5 names", "at most 4"}},
+    {PLAIN "data:\n  transport: a,b\n  threads: 17\n" ENGINE, {":5: data.threads", "fewer"}},
+    {PLAIN "data:\n  transport: shm,tcp\n" ENGINE, {":4: data.transport", "data.shm_dir", "/run/"}},
+    {PLAIN "data:\n  shm_dir: /run\n" ENGINE, {":4: data.shm_dir", "transport: shm,tcp"}},
+    {PLAIN "data:\n  transport: shm\n  shm_dir: run\n" ENGINE, {":5: data.shm_dir", "whole path"}},
+    {PLAIN "data:\n  transport: shm\n  shm_dir: /a" A47 A47 "\n" ENGINE,
+     {":5: data.shm_dir", "107", "shorter"}},
     {PLAIN "engine:\n  name: posix\n", {"engine.root", "missing"}},
     {PLAIN ENGINE "  name: a/b\n", {":5: engine.name"}},
     {PLAIN ENGINE "  layers: forward,,fault\n", {":5: engine.layers", "commas"}},
@@ -280,6 +297,40 @@ static void check_looks_at_the_files(void **state)
     ros2d_config_free(config);
 }
 
+static void check_looks_at_the_folder_of_sockets(void **state)
+{
+    struct ros2d_config *config = full("600");
+
+    (void)state;
+    config->data.shm_dir = strdup(dir);
+    assert_int_equal(ros2d_config_check(config), 0);
+    free(config->data.shm_dir);
+    config->data.shm_dir = strdup(path_of("nowhere"));
+    assert_int_equal(ros2d_config_check(config), -ENOENT);
+    assert_non_null(strstr(ros2i_error(), "data.shm_dir"));
+    assert_non_null(strstr(ros2i_error(), "make it"));
+    free(config->data.shm_dir);
+    config->data.shm_dir = strdup(path_of("token"));
+    assert_int_equal(ros2d_config_check(config), -ENOTDIR);
+    ros2d_config_free(config);
+}
+
+static void transports_are_told_in_their_order(void **state)
+{
+    struct ros2d_config config = {
+        .data = {.transport = (char[]){"shm,tcp"}, .shm_dir = (char[]){"/d"}}};
+    char name[ROS2D_TRANSPORT_NAME_MAX], path[128];
+
+    (void)state;
+    assert_true(ros2d_config_transport(&config, 0, name));
+    assert_string_equal(name, "shm");
+    assert_true(ros2d_config_transport(&config, 1, name));
+    assert_string_equal(name, "tcp");
+    assert_false(ros2d_config_transport(&config, 2, name));
+    assert_int_equal(ros2d_config_socket(&config, 3, path, sizeof(path)), 0);
+    assert_string_equal(path, "/d/data-3.sock");
+}
+
 static void the_example_loads(void **state)
 {
     const char *top = getenv("abs_top_srcdir");
@@ -333,6 +384,8 @@ int main(void)
         cmocka_unit_test(bad_files_are_refused_with_line_key_and_remedy),
         cmocka_unit_test(files_that_are_no_text_are_refused),
         cmocka_unit_test(check_looks_at_the_files),
+        cmocka_unit_test(check_looks_at_the_folder_of_sockets),
+        cmocka_unit_test(transports_are_told_in_their_order),
         cmocka_unit_test(the_example_loads),
         cmocka_unit_test(expiry_times_are_read_as_utc),
     };

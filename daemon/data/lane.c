@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "daemon/data/lane.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "daemon/data/connection.h"
+#include "daemon/data/thread.h"
+#include "lib/base/error.h"
+#include "lib/base/plugin.h"
+#include "lib/protocol/wire.h"
+
+/* A lane without a connection has only new ones to expect: it is looked at in one turn of so many, and before the thread
+ * sleeps. So a transport that nobody uses costs those that are used no system call each turn. */
+#define LOOK_TURNS 64u
+/* Whoever gets to the socket may connect: its folder's mode says who that is, and the session's proof who is served. */
+#define SOCKET_MODE 0666
+
+/* -- open, close -- */
+
+static void on_accept(void *arg, struct ros2_listener *listener, struct ros2_ep *ep)
+{
+    (void)listener;
+    ros2d_connection_accept(arg, ep);
+}
+
+static int listen_on(struct ros2d_lane *lane)
+{
+    bool local = ros2d_config_is_local(lane->listen.transport);
+    int rc =
+        lane->ops->listen(lane->domain, lane->listen.address, on_accept, lane, &lane->listener);
+
+    if (rc < 0)
+        return ros2i_fail_prefix(rc, local ? "data.shm_dir" : "data.listen");
+    rc = lane->ops->listener_address(lane->listener, lane->address, sizeof(lane->address));
+    if (rc == 0 && local && chmod(lane->address, SOCKET_MODE) < 0)
+        rc = ros2i_fail(errno, "data.shm_dir: chmod %s: %s", lane->address, ros2i_strerror(errno));
+    return rc;
+}
+
+int ros2d_lane_open(struct ros2d_lane *lane)
+{
+    uint32_t credits = lane->thread->state->config->data.credits;
+    struct ros2_domain_options options = {
+        .size = sizeof(options),
+        .host = &ros2i_host,
+        .max_message = ROS2I_WIRE_MESSAGE_MAX,
+        .send_queue = (256u << 10) + credits * 1024, /* a reply and a put for each credit, always */
+    };
+    int rc = lane->ops->domain_open(&options, &lane->domain);
+
+    if (rc < 0)
+        return ros2i_fail_prefix(rc, "transport %s", lane->ops->name);
+    lane->fd = lane->ops->domain_fd(lane->domain);
+    return listen_on(lane);
+}
+
+void ros2d_lane_close(struct ros2d_lane *lane)
+{
+    if (lane->domain)
+        lane->ops->domain_close(lane->domain);
+    lane->domain = NULL;
+    lane->listener = NULL;
+}
+
+void ros2d_lane_stop_listening(struct ros2d_lane *lane)
+{
+    lane->ops->listener_close(lane->listener);
+    lane->listener = NULL;
+}
+
+/* -- all of a thread -- */
+
+int ros2d_lanes_progress(struct ros2d_thread *thread)
+{
+    bool look = thread->turns++ % LOOK_TURNS == 0;
+    int work = 0;
+
+    for (unsigned i = 0; i < thread->lane_count; i++) {
+        struct ros2d_lane *lane = &thread->lane[i];
+        if (lane->connections > 0 || look)
+            work += lane->ops->progress(lane->domain);
+    }
+    return work;
+}
+
+bool ros2d_lanes_arm(struct ros2d_thread *thread)
+{
+    bool armed = true;
+
+    thread->turns = 0; /* the next turn looks at all, since any of them may have woken it */
+    for (unsigned i = 0; i < thread->lane_count; i++)
+        armed &= thread->lane[i].ops->domain_arm(thread->lane[i].domain) == 0;
+    return armed;
+}
+
+unsigned ros2d_lanes_lingering(struct ros2d_thread *thread)
+{
+    unsigned lingering = 0;
+
+    for (unsigned i = 0; i < thread->lane_count; i++)
+        lingering += thread->lane[i].ops->domain_lingering(thread->lane[i].domain);
+    return lingering;
+}
