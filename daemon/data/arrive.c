@@ -103,6 +103,7 @@ static void choose_memory(struct ros2d_request *req)
         /* An append is one engine write, or it could be torn: all its data in one piece of memory. */
         req->chunk_len = req->append ? req->length : conn->negotiated.checksum_block;
         req->units = (uint32_t)((req->chunk_len - 1) / thread->chunks.unit_len + 1);
+        req->mappable = (conn->ops->flags & ROS2_TRANSPORT_MAP_PEER) != 0;
     }
     req->chunks = req->length > 0 ? (req->length - 1) / req->chunk_len + 1 : 0;
 }

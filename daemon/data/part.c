@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parts of a request: their memory, and the completions of engine and transport. Always holds: busy counts the parts that
- * are not FREE, in_engine those in the engine; a part has memory exactly while it is not FREE (but an fsync's has none). */
+ * are not FREE, in_engine those in the engine, mapped those whose memory is the client's own; a part has memory exactly while it
+ * is not FREE (but an fsync's has none). A mapping outlives its connection when the engine is not done with it, but not its
+ * lane: the thread ends only once the engine has nothing more. */
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "daemon/data/connection.h"
 #include "daemon/data/request.h"
 #include "daemon/data/thread.h"
 #include "lib/base/clock.h"
+#include "lib/base/error.h"
 
 static bool find_memory(struct ros2d_request *req, struct ros2d_lease *lease_p)
 {
@@ -32,23 +36,69 @@ static bool find_memory(struct ros2d_request *req, struct ros2d_lease *lease_p)
            find_memory(req, lease_p); /* those before it may all be at their caps */
 }
 
-struct ros2d_part *ros2d_part_begin(struct ros2d_request *req)
+/* Where the transport can, and the chunk lies in one piece of the client's memory, that is the part's memory: the engine's
+ * copy is then the only one. 1: mapped; 0: it takes memory of the pool; -EPROTO. */
+static int map_chunk(struct ros2d_part *part, uint64_t at)
 {
+    struct ros2d_request *req = part->req;
+    unsigned right =
+        req->type == ROS2I_MSG_READ ? ROS2_REGION_REMOTE_WRITE : ROS2_REGION_REMOTE_READ;
+    struct ros2_remote remote[ROS2I_WIRE_SEGMENTS_MAX];
+    void *addr;
+    int rc;
+
+    if (!req->mappable || ros2d_segments_slice(&req->segments, at, part->len, remote) != 1)
+        return 0;
+    rc = req->conn->ops->region_map(req->conn->ep, right, &remote[0], &addr, &part->mapping);
+    if (rc == -EACCES || rc == -ERANGE)
+        return ros2i_fail(EPROTO, "request 0x%" PRIx64 ": it names memory that %s", req->id,
+                          rc == -EACCES ? "is no region of the client with that right"
+                                        : "goes past the client's region");
+    if (rc < 0) {
+        req->mappable =
+            false; /* out of mappings, or the endpoint is dying, which a put or get will tell */
+        return 0;
+    }
+    part->buf = addr;
+    part->mapped = true;
+    req->mapped++;
+    return 1;
+}
+
+int ros2d_part_begin(struct ros2d_request *req, struct ros2d_part **part_p)
+{
+    uint64_t at = (uint64_t)req->begun * req->chunk_len;
     struct ros2d_part *part = NULL;
 
     for (unsigned i = 0; i < ROS2D_PARTS && !part; i++)
         if (req->part[i].state == ROS2D_PART_FREE)
             part = &req->part[i];
-    if (!part || !find_memory(req, &part->lease))
-        return NULL;
-    uint64_t at = (uint64_t)req->begun * req->chunk_len;
-    part->buf = ros2d_bounce_addr(req->pool, part->lease);
-    part->chunk = req->begun++;
+    if (!part)
+        return 0;
     part->len = req->length - at < req->chunk_len ? (uint32_t)(req->length - at) : req->chunk_len;
+    int rc = map_chunk(part, at);
+    if (rc < 0)
+        return rc;
+    if (rc == 0) {
+        if (!find_memory(req, &part->lease))
+            return 0;
+        part->buf = ros2d_bounce_addr(req->pool, part->lease);
+    }
+    part->chunk = req->begun++;
     part->state = ROS2D_PART_LANDED;
     part->counted = false;
     req->busy++;
-    return part;
+    *part_p = part;
+    return 1;
+}
+
+static void unmap(struct ros2d_part *part)
+{
+    struct ros2d_request *req = part->req;
+
+    part->mapped = false;
+    req->mapped--;
+    req->lane->ops->region_unmap(req->lane->domain, &part->mapping);
 }
 
 void ros2d_part_release(struct ros2d_part *part)
@@ -57,6 +107,8 @@ void ros2d_part_release(struct ros2d_part *part)
 
     part->state = ROS2D_PART_FREE;
     req->busy--;
+    if (part->mapped)
+        unmap(part);
     free(part->heap);
     part->heap = NULL;
     if (part->lease.units > 0) {

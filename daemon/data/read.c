@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* READ: engine to memory, memory to the client. Chunks are read two at a time, but checksummed and put in their order, and
  * the transport keeps the order of what is queued on one endpoint: so the REPLY, which rides on the last put, is seen only
- * after all the data. An inline read goes into the place behind the reply's header and leaves as one message. */
+ * after all the data. An inline read goes into the place behind the reply's header and leaves as one message.
+ *
+ * Into memory of the client that is mapped the engine reads itself, and there is no put. The REPLY is then a message of its
+ * own, sent once nothing is mapped: also not for a chunk behind the end of file that the engine is still busy with. */
 #include "config.h"
 
 #include <errno.h>
@@ -17,25 +20,27 @@ static char *data_of(const struct ros2d_part *part)
 }
 
 /* Gives chunks to the engine while there are any, and memory. */
-static void begin_reads(struct ros2d_request *req)
+static int begin_reads(struct ros2d_request *req)
 {
     struct ros2d_thread *thread = req->thread;
 
     while (req->status == 0 && req->begun < req->chunks) {
-        struct ros2d_part *part = ros2d_part_begin(req);
-        if (!part)
-            return;
+        struct ros2d_part *part;
+        int rc = ros2d_part_begin(req, &part);
+        if (rc <= 0)
+            return rc;
         uint64_t at = (uint64_t)part->chunk * req->chunk_len;
         ros2d_part_prepare(part);
-        int rc = ros2d_part_in_engine(
-            part, thread->engine_ops->read(thread->context, req->handle->node, data_of(part),
-                                           part->len, req->offset + at, &part->io));
+        rc = ros2d_part_in_engine(part, thread->engine_ops->read(thread->context, req->handle->node,
+                                                                 data_of(part), part->len,
+                                                                 req->offset + at, &part->io));
         if (rc == -EAGAIN) {
             ros2d_part_unbegin(part);
             ros2d_request_stall(req);
-            return;
+            return 0;
         }
     }
+    return 0;
 }
 
 static struct ros2d_part *next_landed(struct ros2d_request *req)
@@ -68,10 +73,37 @@ static int send_inline(struct ros2d_request *req, struct ros2d_part *part)
     return req->conn->ops->send(req->conn->ep, &iov, 1, &part->op);
 }
 
+/* A part that is mapped, or at the end of file, has nothing to send. */
+static int send_chunk(struct ros2d_request *req, struct ros2d_part *part, bool with_reply)
+{
+    int rc;
+
+    if (part->mapped || part->result == 0) {
+        ros2d_part_release(part);
+        return 0;
+    }
+    rc = req->inlined ? send_inline(req, part) : put_chunk(req, part, with_reply);
+    if (rc == 0)
+        ros2d_part_on_wire(part);
+    return rc;
+}
+
+/* The last chunk was passed on. */
+static void finish(struct ros2d_request *req, bool replied)
+{
+    req->finished = true;
+    ros2d_parts_release_landed(req); /* what was read behind the end of file */
+    if (replied)
+        ros2d_request_replied(req);
+    else if (req->mapped == 0)
+        req->state = ROS2D_REQUEST_REPLYING;
+}
+
 /* The next chunk in order has been read. */
 static int pass_on(struct ros2d_request *req, struct ros2d_part *part)
 {
     bool last = part->result < part->len || part->chunk == req->chunks - 1;
+    bool with_reply = last && part->result > 0 && req->mapped == 0;
 
     if (!part->counted) {
         if (req->flags & ROS2I_MSG_CHECKSUM)
@@ -79,21 +111,12 @@ static int pass_on(struct ros2d_request *req, struct ros2d_part *part)
         req->bytes += (uint32_t)part->result;
         part->counted = true;
     }
-    if (part->result > 0) {
-        int rc = req->inlined ? send_inline(req, part) : put_chunk(req, part, last);
-        if (rc < 0)
-            return rc;
-        ros2d_part_on_wire(part);
-    } else {
-        ros2d_part_release(part);
-        req->state = ROS2D_REQUEST_REPLYING; /* the end of file: a reply without data */
-    }
+    int rc = send_chunk(req, part, with_reply);
+    if (rc < 0)
+        return rc;
     req->put++;
-    if (!last)
-        return 0;
-    if (req->state == ROS2D_REQUEST_RUNNING)
-        ros2d_request_replied(req);
-    ros2d_parts_release_landed(req); /* what was read behind the end of file */
+    if (last)
+        finish(req, with_reply);
     return 0;
 }
 
@@ -101,8 +124,7 @@ static int pass_on_all(struct ros2d_request *req)
 {
     struct ros2d_part *part;
 
-    while (req->status == 0 && req->state == ROS2D_REQUEST_RUNNING &&
-           (part = next_landed(req)) != NULL) {
+    while (req->status == 0 && !req->finished && (part = next_landed(req)) != NULL) {
         if (part->result < 0) {
             ros2d_request_fail(req, (uint32_t)-part->result);
             break;
@@ -120,9 +142,17 @@ static int pass_on_all(struct ros2d_request *req)
 
 static int pump(struct ros2d_request *req)
 {
+    int rc;
+
+    if (req->finished) { /* the engine had a chunk behind the end of file */
+        if (req->mapped == 0)
+            req->state = ROS2D_REQUEST_REPLYING;
+        return 0;
+    }
     ros2d_request_heed_cancel(req);
-    begin_reads(req);
-    int rc = pass_on_all(req);
+    rc = begin_reads(req);
+    if (rc == 0)
+        rc = pass_on_all(req);
     if (rc < 0 || req->status == 0)
         return rc;
     ros2d_parts_release_landed(req);
@@ -136,7 +166,7 @@ static int pump(struct ros2d_request *req)
 
 static void engine_done(struct ros2d_part *part)
 {
-    if (part->req->state == ROS2D_REQUEST_RUNNING)
+    if (part->req->state == ROS2D_REQUEST_RUNNING && !part->req->finished)
         part->state = ROS2D_PART_LANDED;
     else
         ros2d_part_release(part); /* behind the end of file, or nobody wants it any more */

@@ -69,6 +69,7 @@ struct ros2d_request *ros2d_request_create(struct ros2d_connection *conn,
     for (unsigned i = 0; i < ROS2D_PARTS; i++)
         req->part[i].req = req;
     req->thread = thread;
+    req->lane = conn->lane;
     req->conn = conn;
     req->queue = conn->queue;
     req->id = msg->request_id;
@@ -234,8 +235,12 @@ void ros2d_request_step(struct ros2d_request *req)
 
     if (rc == -ENOTCONN)
         return; /* the endpoint is dying: its closed() comes next */
+    if (rc == -EPROTO) {
+        ros2d_connection_breach(req->conn); /* may have freed req; so may this: */
+        return;
+    }
     if (rc < 0) {
-        ros2d_connection_end(req->conn, false); /* may have freed req */
+        ros2d_connection_end(req->conn, false);
         return;
     }
     if (req->busy == 0 &&

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One READ, WRITE or FSYNC from arrival to the end of everything that it borrowed. Owner: its data thread.
  *
- * It is cut into chunks; up to two of them are under way at a time, each as a part: memory, the engine, the wire. */
+ * It is cut into chunks; up to two of them are under way at a time, each as a part: memory, the engine, the wire. Where the
+ * transport maps the client's memory, that is the part's memory and nothing goes over the wire. */
 #ifndef ROS2D_REQUEST_H
 #define ROS2D_REQUEST_H
 
@@ -19,6 +20,7 @@
 #define ROS2D_INLINE_HEAD 64
 
 struct ros2d_thread;
+struct ros2d_lane;
 struct ros2d_connection;
 struct ros2d_request;
 
@@ -41,8 +43,11 @@ struct ros2d_part {
     struct ros2_io io;
     struct ros2d_request *req;
     enum ros2d_part_state state;
-    struct ros2d_lease lease; /* units 0: none, or heap */
+    /* Its memory is one of these: */
+    struct ros2d_lease lease; /* units 0: none */
     char *heap;               /* an inline payload for which the pool had no room */
+    bool mapped;              /* the client's own, in reach of the engine */
+    struct ros2_mapping mapping;
     char *buf;
     uint32_t chunk, len;
     int64_t result; /* of the engine */
@@ -51,7 +56,7 @@ struct ros2d_part {
 };
 
 struct ros2d_request_kind {
-    /* Goes on as far as it can. 0, or < 0: the connection is of no use. */
+    /* Goes on as far as it can. 0, -EPROTO with a text (the client's fault), or < 0: the connection is of no use. */
     int (*pump)(struct ros2d_request *req);
     /* The engine is done with part, the result is in it. */
     void (*engine_done)(struct ros2d_part *part);
@@ -63,6 +68,7 @@ struct ros2d_request {
     struct ros2d_list ready_link; /* thread->ready */
     struct ros2d_request *next_free;
     struct ros2d_thread *thread;
+    struct ros2d_lane *lane;
     struct ros2d_connection *conn; /* NULL: ORPHANED */
     struct ros2d_queue_state *queue;
     const struct ros2d_request_kind *kind;
@@ -84,13 +90,16 @@ struct ros2d_request {
     struct ros2d_bounce *pool;
     uint32_t *held;
     uint32_t units;
+    bool mappable; /* chunks are tried to be mapped before they take memory of the pool */
     bool waiting;
     struct ros2d_waiter waiter;
 
     /* How far it is: chunks that were begun, read: that were put, and that the engine was given. */
     uint32_t begun, put, handed;
     uint32_t busy, in_engine; /* parts that are not FREE, and of them those in the engine */
-    uint64_t written;         /* a bit for each chunk */
+    uint32_t mapped; /* parts with the client's memory: as long as there is one, it gets no reply */
+    bool finished;   /* READ: the last chunk, or the end of file, was passed on */
+    uint64_t written; /* a bit for each chunk */
     struct ros2d_part part[ROS2D_PARTS];
 
     /* What comes of it. */
@@ -129,8 +138,9 @@ void ros2d_request_stall(struct ros2d_request *req);
 void ros2d_request_fail(struct ros2d_request *req, uint32_t status);
 /* A cancelled request fails unless the engine has all of it. */
 void ros2d_request_heed_cancel(struct ros2d_request *req);
-/* A part with memory for the next chunk, or NULL: both are under way, or it has to wait for memory. */
-struct ros2d_part *ros2d_part_begin(struct ros2d_request *req);
+/* 1: a part with memory for the next chunk; 0: both are under way, or it has to wait for memory; -EPROTO with a text: the
+ * client named memory that it does not have, and the channel is to be closed. */
+int ros2d_part_begin(struct ros2d_request *req, struct ros2d_part **part_p);
 /* Takes back the begin that just was: the chunk is begun again later. */
 void ros2d_part_unbegin(struct ros2d_part *part);
 void ros2d_part_release(struct ros2d_part *part);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* WRITE: client to memory (get, or copied out of the message), checksum, memory to engine. No block reaches the engine before
+/* WRITE: client to memory (get, or copied out of the message; not where the client's own is mapped), checksum, memory to engine. No block reaches the engine before
  * its checksum was compared. The reply goes when all chunks are written, or when the first error has stopped the rest and
- * nothing is under way any more: after it the daemon never touches the client's memory. FSYNC is a write without data. */
+ * nothing is under way or mapped any more: after it the daemon never touches the client's memory. FSYNC is a write without data. */
 #include "config.h"
 
 #include <errno.h>
@@ -28,10 +28,13 @@ static int get_chunk(struct ros2d_request *req, struct ros2d_part *part)
 static int begin_gets(struct ros2d_request *req)
 {
     while (req->status == 0 && req->begun < req->chunks) {
-        struct ros2d_part *part = ros2d_part_begin(req);
-        if (!part)
-            return 0;
-        int rc = get_chunk(req, part);
+        struct ros2d_part *part;
+        int rc = ros2d_part_begin(req, &part);
+        if (rc <= 0)
+            return rc;
+        if (part->mapped)
+            continue; /* it is here */
+        rc = get_chunk(req, part);
         if (rc < 0) {
             ros2d_part_unbegin(part);
             if (rc != -EAGAIN)

@@ -278,6 +278,9 @@ int ros2i_channel_create(const struct ros2i_channel_options *options,
     ch->address = options->address;
     ch->address_count = options->address_count;
     ch->checksum = options->checksum;
+    /* Shared memory has no wire that could damage anything: checksums only for who insists. */
+    if (ch->checksum == 0 && (ch->ops->flags & ROS2_TRANSPORT_MAP_PEER))
+        ch->checksum = -1;
     ch->who.session = options->session;
     ch->who.queue = options->queue;
     ch->who.epoch = options->epoch;
