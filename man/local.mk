@@ -33,5 +33,6 @@ dist_man_MANS = \
 	man/ros2_rename.3 \
 	man/ros2_rmdir.3 \
 	man/ros2_stat.3 \
+	man/ros2_transport.3 \
 	man/ros2_unlink.3 \
 	man/ros2_write.3

@@ -36,12 +36,18 @@ struct ros2_connect_options {
     const char *server_name; /* expected in the daemon's certificate; default: the URL's host */
     const char *config_file; /* read instead of the default ones */
     const char *client_name; /* for the daemon's log; default: the program's name */
+    const char *
+        transport; /* for file data: "shm", "tcp", or several by preference, "shm,tcp"; NULL: as the daemon
+                                prefers, the first that works from here */
+    const char *
+        shm_dir; /* folder in which this process sees the daemon's data.shm_dir; NULL: the same path */
 };
 
 /** Connects to a ros2d: opens a session and returns a client that any thread may use.
  * url       "ros2://HOST[:PORT]" (port 7720 when left out), "[V6]" in brackets; NULL: settings decide.
  *           Each setting is taken from the first that has it: url and options; the environment (ROS2_URL,
- *           ROS2_TOKEN_FILE, ROS2_CA_FILE, ROS2_CERT_FILE, ROS2_KEY_FILE, ROS2_SERVER_NAME); the config file
+ *           ROS2_TOKEN_FILE, ROS2_CA_FILE, ROS2_CERT_FILE, ROS2_KEY_FILE, ROS2_SERVER_NAME, ROS2_TRANSPORT,
+ *           ROS2_SHM_DIR); the config file
  *           (options.config_file, else ROS2_CONFIG, else $XDG_CONFIG_HOME/ros2/client.yaml or ~/.config/ros2/client.yaml, else
  *           /etc/ros2/client.yaml). Environment is ignored in set-uid programs.
  * options   borrowed until return; NULL: defaults.    client_p  set on success; end with ros2_disconnect().
@@ -49,7 +55,7 @@ struct ros2_connect_options {
  * while a connection is being made may wait up to 6 s for it, and calls of all threads with it.
  * Returns 0 or -EINVAL (url, option, config), -ENOENT, -EACCES (token or certificate refused, or a secret file that others
  * can read), -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, -EPROTO (not a ros2d, or TLS fails), -EPROTONOSUPPORT (version),
- * -EDQUOT (tenant's sessions), -ENOMEM. */
+ * -EDQUOT (tenant's sessions), -ENOMEM; when no transport can be used, the last one's cause. */
 int ros2_connect(const char *url, const struct ros2_connect_options *options,
                  struct ros2_client **client_p);
 
@@ -59,6 +65,10 @@ int ros2_connect(const char *url, const struct ros2_connect_options *options,
  * Threads: any. Blocks: up to 5 s, to tell the daemon, and up to 2 s more when gRPC
  * is slow to stop. Cannot fail: a daemon that is not reached lets the session expire. */
 void ros2_disconnect(struct ros2_client *client);
+
+/** The transport that carries this client's file data, chosen by ros2_connect() for the client's life: "shm", "tcp", ...
+ * Threads: any. Does not block. Never NULL; a constant. */
+const char *ros2_transport(const struct ros2_client *client);
 
 /** Round trip of one empty message on the data plane, over the calling thread's channel, which is connected when it is
  * not yet: so it tells whether the data plane can be reached.

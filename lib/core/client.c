@@ -132,29 +132,28 @@ static int create_control(struct ros2_client *client, const struct ros2i_setting
     return ros2i_control_create(&options, &client->control);
 }
 
-static int open_session(struct ros2_client *client, const struct ros2i_settings *settings)
+static int open_session(struct ros2_client *client, uint64_t deadline_ns)
 {
-    uint64_t deadline_ns = ros2i_client_deadline(client);
     int rc = ros2i_random(client->nonce, sizeof(client->nonce));
     if (rc < 0)
         return rc;
     rc = ros2i_control_open_session(client->control, client->nonce, deadline_ns, &client->session);
     if (rc < 0)
         return ros2i_client_error(rc);
-    rc = ros2i_endpoints_resolve(client, settings->url.host);
-    if (rc == 0)
-        rc = ros2i_endpoints_choose(client);
-    if (rc < 0)
-        goto close_session;
     atomic_store(&client->attached, true);
     return 0;
-close_session:;
-    char text[ROS2I_ERROR_MAX];
-    strcpy(text, ros2i_error());
-    /* By the caller's deadline: a session that cannot be closed by then expires. */
-    uint64_t limit_ns = ros2i_now_ns() + DISCONNECT_NS;
-    ros2i_control_close_session(client->control, deadline_ns < limit_ns ? deadline_ns : limit_ns);
-    return ros2i_fail(-rc, "%s", text);
+}
+
+static int find_data_plane(struct ros2_client *client, const struct ros2i_settings *settings,
+                           uint64_t deadline_ns)
+{
+    int rc = ros2i_endpoints_resolve(client, settings->url.host);
+    if (rc == 0 && settings->shm_dir) {
+        client->shm_dir = strdup(settings->shm_dir);
+        if (!client->shm_dir)
+            rc = ros2i_fail(ENOMEM, "client: out of memory");
+    }
+    return rc < 0 ? rc : ros2i_endpoints_choose(client, settings->transport, deadline_ns);
 }
 
 static void free_client(struct ros2_client *client)
@@ -163,9 +162,12 @@ static void free_client(struct ros2_client *client)
         ros2i_control_destroy(client->control);
     pthread_mutex_destroy(&client->lock);
     free(client->retired);
+    free(client->shm_dir);
     ros2i_wipe(client, sizeof(*client));
     free(client);
 }
+
+static void disconnect(struct ros2_client *client, uint64_t deadline_ns);
 
 static int connect_with(const struct ros2i_settings *settings, struct ros2_client **client_p)
 {
@@ -176,13 +178,21 @@ static int connect_with(const struct ros2i_settings *settings, struct ros2_clien
     client->timeout_ns = settings->timeout_ns;
     client->checksum = settings->checksum;
     int rc = create_control(client, settings);
+    uint64_t deadline_ns = ros2i_client_deadline(client);
     if (rc == 0)
-        rc = open_session(client, settings);
+        rc = open_session(client, deadline_ns);
     if (rc < 0) {
         free_client(client);
         return rc;
     }
     ros2i_registry_add(client);
+    rc = find_data_plane(client, settings, deadline_ns);
+    if (rc < 0) {
+        char text[ROS2I_ERROR_MAX];
+        strcpy(text, ros2i_error());
+        disconnect(client, deadline_ns);
+        return ros2i_fail(-rc, "%s", text);
+    }
     *client_p = client;
     return 0;
 }
@@ -219,8 +229,10 @@ int ros2_connect(const char *url, const struct ros2_connect_options *options,
     return rc;
 }
 
-static void disconnect(struct ros2_client *client)
+/* By the caller's deadline, too: a session that cannot be closed by then expires. */
+static void disconnect(struct ros2_client *client, uint64_t deadline_ns)
 {
+    uint64_t limit_ns = ros2i_now_ns() + DISCONNECT_NS;
     ros2i_registry_lock();
     ros2i_registry_remove(client);
     pthread_mutex_lock(&client->lock);
@@ -233,8 +245,8 @@ static void disconnect(struct ros2_client *client)
         ros2i_log(ROS2_LOG_WARN, "core",
                   "disconnect with files open: they must not be used any more");
     /* A child's exit does not end the session: it is its parent's. */
-    if (!inherited &&
-        ros2i_control_close_session(client->control, ros2i_now_ns() + DISCONNECT_NS) < 0)
+    if (!inherited && ros2i_control_close_session(
+                          client->control, deadline_ns < limit_ns ? deadline_ns : limit_ns) < 0)
         ros2i_log(ROS2_LOG_INFO, "core", "session not closed, it will expire: %s", ros2i_error());
     free_client(client);
 }
@@ -245,8 +257,13 @@ void ros2_disconnect(struct ros2_client *client)
     if (!client)
         return;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    disconnect(client);
+    disconnect(client, ROS2I_FOREVER);
     pthread_setcancelstate(cancel_state, NULL);
+}
+
+const char *ros2_transport(const struct ros2_client *client)
+{
+    return client->ops->name;
 }
 
 int ros2_ping(struct ros2_client *client, uint64_t *rtt_ns_p)

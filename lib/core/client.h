@@ -32,6 +32,7 @@ struct ros2_client {
     char host[ROS2I_HOSTS_MAX]
              [ROS2I_CHANNEL_ADDRESS_MAX]; /* of the control plane: numeric, v6 in brackets */
     unsigned host_count;
+    char *shm_dir; /* where this process sees the daemon's sockets; NULL: where the daemon says */
 
     _Atomic bool
         attached; /* this process's nonce is known to the daemon; false after fork() until the next call */
@@ -66,8 +67,10 @@ int ros2i_client_error(int rc);
 int ros2i_endpoints_resolve(struct ros2_client *client, const char *host);
 /* Every address that the host has is loopback. */
 bool ros2i_endpoints_loopback(const struct ros2_client *client);
-/* Loads the first transport of the session's endpoints that this library can use. */
-int ros2i_endpoints_choose(struct ros2_client *client);
+/* Loads the first transport that both ends can use: of `wanted`, a list with commas, or NULL: of the session's endpoints, in
+ * their order. client is in the registry. Blocks while it tries one of this machine, at most until deadline_ns. Without any,
+ * the text names each, with its cause and the way out. */
+int ros2i_endpoints_choose(struct ros2_client *client, const char *wanted, uint64_t deadline_ns);
 /* The addresses of queue number's endpoint. Returns how many, at least 1. */
 unsigned ros2i_endpoints_of_queue(const struct ros2_client *client, uint32_t number,
                                   char address[ROS2I_HOSTS_MAX][ROS2I_CHANNEL_ADDRESS_MAX]);

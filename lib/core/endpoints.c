@@ -14,6 +14,7 @@
 #include "lib/base/log.h"
 #include "lib/base/plugin.h"
 #include "lib/core/client.h"
+#include "lib/core/probe.h"
 
 static int add_host(struct ros2_client *client, const struct addrinfo *info)
 {
@@ -61,33 +62,124 @@ bool ros2i_endpoints_loopback(const struct ros2_client *client)
     return client->host_count > 0;
 }
 
-static bool usable(const struct ros2_transport_ops *ops)
+/* -- the choice -- */
+
+/* A transport of one machine: its address is a path. */
+static bool is_local(const struct ros2i_endpoint *endpoint)
 {
-    /* Synchronous calls take the caller's own memory, which only a transport with tokens can expose for one operation. */
-    return (ops->flags & ROS2_TRANSPORT_TOKENS) != 0;
+    return endpoint->address[0] == '/';
 }
 
-int ros2i_endpoints_choose(struct ros2_client *client)
+static const struct ros2i_endpoint *find_endpoint(const struct ros2i_session *session,
+                                                  const char *name)
 {
-    const struct ros2i_session *session = &client->session;
-    if (session->endpoint_count == 0)
-        return ros2i_fail(EPROTO, "the daemon offers no data endpoint");
-    int rc = 0;
-    for (uint32_t i = 0; i < session->endpoint_count && i < ROS2I_ENDPOINTS_MAX; i++) {
-        const char *name = session->endpoint[i].transport;
-        if (i > 0 && strcmp(name, session->endpoint[i - 1].transport) == 0)
+    for (uint32_t i = 0; i < session->endpoint_count; i++)
+        if (strcmp(session->endpoint[i].transport, name) == 0)
+            return &session->endpoint[i];
+    return NULL;
+}
+
+/* The daemon's name for its socket, or the same one in the folder that the settings name. */
+static int local_address(const struct ros2_client *client, const struct ros2i_endpoint *endpoint,
+                         char address[ROS2I_CHANNEL_ADDRESS_MAX])
+{
+    const char *name = strrchr(endpoint->address, '/') + 1;
+    int len = client->shm_dir
+                  ? snprintf(address, ROS2I_CHANNEL_ADDRESS_MAX, "%s/%s", client->shm_dir, name)
+                  : snprintf(address, ROS2I_CHANNEL_ADDRESS_MAX, "%s", endpoint->address);
+
+    if (len >= 0 && len < ROS2I_CHANNEL_ADDRESS_MAX)
+        return 0;
+    address[0] = '\0';
+    return ros2i_fail(ENAMETOOLONG, "%s/%s: no socket's path is that long; see ROS2_SHM_DIR",
+                      client->shm_dir, name);
+}
+
+static int reach_local(struct ros2_client *client, const struct ros2i_endpoint *endpoint,
+                       uint64_t deadline_ns)
+{
+    char address[ROS2I_CHANNEL_ADDRESS_MAX], text[ROS2I_ERROR_MAX];
+    int rc = local_address(client, endpoint, address);
+
+    if (rc == 0)
+        rc = ros2i_probe(client, deadline_ns);
+    if (rc == 0)
+        return 0;
+    snprintf(text, sizeof(text), "%s", ros2i_error());
+    return ros2i_fail(
+        -rc,
+        "%s (this ros2d is on another machine, or its data.shm_dir is not to be seen or entered "
+        "here: mount it into a container, and set ROS2_SHM_DIR where it is elsewhere)",
+        text);
+}
+
+static int try_transport(struct ros2_client *client, const char *name, uint64_t deadline_ns)
+{
+    const struct ros2i_endpoint *endpoint = find_endpoint(&client->session, name);
+    int rc;
+
+    if (!endpoint)
+        return ros2i_fail(EPROTONOSUPPORT,
+                          "this ros2d does not offer it; list it in ros2d's data.transport");
+    rc = ros2i_plugin_transport(name, &client->ops);
+    if (rc < 0)
+        return rc;
+    /* Synchronous calls take the caller's own memory, which only a transport with tokens can expose for one operation. */
+    if (!(client->ops->flags & ROS2_TRANSPORT_TOKENS))
+        return ros2i_fail(EPROTONOSUPPORT, "this library needs a transport with tokens");
+    return is_local(endpoint) ? reach_local(client, endpoint, deadline_ns) : 0;
+}
+
+/* The names to try in turn: copies the one at place index. */
+static bool name_at(const struct ros2_client *client, const char *wanted, unsigned index,
+                    char name[ROS2I_TRANSPORT_NAME_MAX])
+{
+    const struct ros2i_endpoint *endpoint = client->session.endpoint;
+
+    if (wanted) {
+        for (; wanted && index > 0; index--) {
+            wanted = strchr(wanted, ',');
+            wanted = wanted ? wanted + 1 : NULL;
+        }
+        if (wanted)
+            snprintf(name, ROS2I_TRANSPORT_NAME_MAX, "%.*s", (int)strcspn(wanted, ","), wanted);
+        return wanted != NULL;
+    }
+    for (uint32_t i = 0; i < client->session.endpoint_count; i++) {
+        if (i > 0 && strcmp(endpoint[i].transport, endpoint[i - 1].transport) == 0)
             continue;
-        rc = ros2i_plugin_transport(name, &client->ops);
-        if (rc == 0 && usable(client->ops))
+        if (index-- == 0) {
+            strcpy(name, endpoint[i].transport);
+            return true;
+        }
+    }
+    return false;
+}
+
+int ros2i_endpoints_choose(struct ros2_client *client, const char *wanted, uint64_t deadline_ns)
+{
+    char name[ROS2I_TRANSPORT_NAME_MAX], causes[ROS2I_ERROR_MAX] = "";
+    size_t used = 0;
+    int rc = -EPROTO;
+
+    for (unsigned i = 0; name_at(client, wanted, i, name); i++) {
+        rc = try_transport(client, name, deadline_ns);
+        if (rc == 0) {
+            ros2i_log(ROS2_LOG_INFO, "core", "transport %s", name);
             return 0;
-        ros2i_log(ROS2_LOG_INFO, "core", "transport %s offered and not usable: %s", name,
-                  rc < 0 ? ros2i_error() : "no tokens");
+        }
+        ros2i_log(ROS2_LOG_INFO, "core", "transport %s is not usable: %s", name, ros2i_error());
+        if (used < sizeof(causes))
+            used += (size_t)snprintf(causes + used, sizeof(causes) - used, "%stransport %s: %s",
+                                     used > 0 ? "; " : "", name, ros2i_error());
     }
     client->ops = NULL;
-    return rc < 0 ? rc
-                  : ros2i_fail(EPROTONOSUPPORT,
-                               "the daemon offers no transport that this library can use");
+    return ros2i_fail(-rc, "%s%s", used > 0 ? causes : "the daemon offers no data endpoint",
+                      wanted ? "; or let setting transport (ROS2_TRANSPORT) name another, or none"
+                             : "");
 }
+
+/* -- addresses -- */
 
 static const struct ros2i_endpoint *endpoint_of_queue(const struct ros2_client *client,
                                                       uint32_t number)
@@ -106,6 +198,10 @@ unsigned ros2i_endpoints_of_queue(const struct ros2_client *client, uint32_t num
                                   char address[ROS2I_HOSTS_MAX][ROS2I_CHANNEL_ADDRESS_MAX])
 {
     const struct ros2i_endpoint *endpoint = endpoint_of_queue(client, number);
+    if (is_local(endpoint)) {
+        (void)local_address(client, endpoint, address[0]); /* "" is refused when it connects */
+        return 1;
+    }
     if (endpoint->address[0] != ':') {
         snprintf(address[0], ROS2I_CHANNEL_ADDRESS_MAX, "%s", endpoint->address);
         return 1;

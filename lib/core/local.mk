@@ -13,6 +13,7 @@ libcore_la_SOURCES = \
 	lib/core/namespace.c \
 	lib/core/open_flags.c \
 	lib/core/path.c \
+	lib/core/probe.c \
 	lib/core/queue.c \
 	lib/core/registry.c \
 	lib/core/settings.c \

@@ -15,6 +15,7 @@
 #include "lib/base/error.h"
 #include "lib/base/secret.h"
 #include "lib/core/settings_file.h"
+#include "lib/protocol/session.h"
 
 #define TOKEN_MAX   8192
 #define SYSTEM_FILE "/etc/ros2/client.yaml"
@@ -145,6 +146,34 @@ static int set_numbers(struct ros2i_settings *settings, const struct ros2_connec
     return 0;
 }
 
+static int set_transport(struct ros2i_settings *settings,
+                         const struct ros2_connect_options *options,
+                         const struct ros2i_settings_file *file)
+{
+    int rc = set_string(&settings->transport, first_of(options->transport, "ROS2_TRANSPORT",
+                                                       file ? file->transport : NULL));
+    if (rc == 0)
+        rc = set_string(&settings->shm_dir,
+                        first_of(options->shm_dir, "ROS2_SHM_DIR", file ? file->shm_dir : NULL));
+    if (rc < 0)
+        return rc;
+    for (const char *at = settings->transport; at;) {
+        size_t len = strcspn(at, ",");
+        if (len == 0 || len >= ROS2I_TRANSPORT_NAME_MAX ||
+            strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_") < len)
+            return ros2i_fail(
+                EINVAL,
+                "settings: transport \"%s\" is no list of names by preference with commas "
+                "between, like shm,tcp",
+                settings->transport);
+        at = at[len] == ',' ? at + len + 1 : NULL;
+    }
+    if (settings->shm_dir && settings->shm_dir[0] != '/')
+        return ros2i_fail(EINVAL, "settings: shm_dir \"%s\" is no absolute path",
+                          settings->shm_dir);
+    return 0;
+}
+
 static int merge(struct ros2i_settings *settings, const char *url,
                  const struct ros2_connect_options *options, const struct ros2i_settings_file *file)
 {
@@ -167,6 +196,8 @@ static int merge(struct ros2i_settings *settings, const char *url,
         rc =
             set_string(&settings->client_name,
                        options->client_name ? options->client_name : program_invocation_short_name);
+    if (rc == 0)
+        rc = set_transport(settings, options, file);
     if (rc == 0)
         rc = set_numbers(settings, options, file);
     if (rc == 0 && !settings->cert_file != !settings->key_file)
@@ -206,5 +237,7 @@ void ros2i_settings_fini(struct ros2i_settings *settings)
     free(settings->key_file);
     free(settings->server_name);
     free(settings->client_name);
+    free(settings->transport);
+    free(settings->shm_dir);
     *settings = (struct ros2i_settings){0};
 }

@@ -20,6 +20,8 @@ struct ros2i_settings {
     /* malloc'ed or NULL: */
     char *token; /* read from its file already; wiped by fini */
     char *ca_file, *cert_file, *key_file, *server_name, *client_name;
+    char *transport; /* checked: names with commas between; NULL: as the daemon prefers */
+    char *shm_dir;   /* absolute */
 };
 
 /* As ros2_connect() documents its arguments. 0, -EINVAL, -ENOENT, -EACCES, -ENOMEM: the text names option, variable, or

@@ -27,6 +27,8 @@ static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_UINT_PTR("timeout_ms", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                          struct ros2i_settings_file, timeout_ms),
     STRING(checksum),
+    STRING(transport),
+    STRING(shm_dir),
     CYAML_FIELD_END,
 };
 

@@ -7,14 +7,15 @@
 
 #include "lib/protocol/proof.h"
 
-#define ROS2I_SESSION_ID_LEN 16
-#define ROS2I_NONCE_LEN      16
-#define ROS2I_ENDPOINTS_MAX  32
+#define ROS2I_SESSION_ID_LEN     16
+#define ROS2I_NONCE_LEN          16
+#define ROS2I_ENDPOINTS_MAX      32
+#define ROS2I_TRANSPORT_NAME_MAX 16
 
 struct ros2i_endpoint {
-    char transport[16]; /* "tcp" */
-    char address
-        [128]; /* "HOST:PORT", numeric; ":PORT": the host that the control plane was reached at */
+    char transport[ROS2I_TRANSPORT_NAME_MAX]; /* "tcp" */
+    /* "HOST:PORT", numeric; ":PORT": the host that the control plane was reached at; "/PATH": a socket of the daemon's machine */
+    char address[128];
 };
 
 struct ros2i_session {

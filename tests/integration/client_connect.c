@@ -207,6 +207,42 @@ static void bad_arguments_are_refused_with_the_part_that_is_wrong(void **state)
     assert_error(ros2_connect(d->url, &options, &client), EINVAL);
 }
 
+static int connect_on(const char *transport, const char *shm_dir, char used[16])
+{
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client;
+    options.transport = transport;
+    options.shm_dir = shm_dir;
+    int rc = ros2_connect(d->url, &options, &client);
+    if (rc < 0)
+        return rc;
+    rc = ros2_ping(client, NULL);
+    snprintf(used, 16, "%s", ros2_transport(client));
+    ros2_disconnect(client);
+    return rc;
+}
+
+static void the_first_transport_that_works_is_taken(void **state)
+{
+    char used[16];
+    (void)state;
+    assert_ok(connect_on("tcp", NULL, used));
+    assert_string_equal(used, "tcp");
+    assert_ok(connect_on("nowhere,tcp", NULL, used));
+    assert_string_equal(used, "tcp");
+    assert_error(connect_on("nowhere", NULL, used), EPROTONOSUPPORT);
+    assert_non_null(strstr(ros2_error(), "transport nowhere"));
+    assert_non_null(strstr(ros2_error(), "data.transport"));
+    assert_non_null(strstr(ros2_error(), "ROS2_TRANSPORT"));
+    assert_error(connect_on("tcp,", NULL, used), EINVAL);
+    assert_error(connect_on("tcp", "run", used), EINVAL);
+    setenv("ROS2_TRANSPORT", "nowhere", 1);
+    assert_error(connect_on(NULL, NULL, used), EPROTONOSUPPORT);
+    assert_ok(connect_on("tcp", NULL, used));
+    unsetenv("ROS2_TRANSPORT");
+    assert_ok(connect_on(NULL, NULL, used));
+}
+
 static void the_daemons_log_has_the_clients_name(void **state)
 {
     (void)state;
@@ -299,6 +335,7 @@ int main(void)
         cmocka_unit_test(nobody_there_is_told_apart_from_not_a_ros2d),
         cmocka_unit_test(plaintext_is_for_loopback_only),
         cmocka_unit_test(bad_arguments_are_refused_with_the_part_that_is_wrong),
+        cmocka_unit_test(the_first_transport_that_works_is_taken),
         cmocka_unit_test(the_daemons_log_has_the_clients_name),
         cmocka_unit_test(two_clients_in_one_process_do_not_know_of_each_other),
         cmocka_unit_test(nothing_is_left_open_after_many_connections),

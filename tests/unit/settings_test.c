@@ -19,7 +19,7 @@
 
 static const char *const variables[] = {"ROS2_URL",       "ROS2_TOKEN_FILE", "ROS2_CA_FILE",
                                         "ROS2_CERT_FILE", "ROS2_KEY_FILE",   "ROS2_SERVER_NAME",
-                                        "ROS2_CONFIG"};
+                                        "ROS2_CONFIG",    "ROS2_TRANSPORT",  "ROS2_SHM_DIR"};
 static char dir[] = "/tmp/ros2-settings-XXXXXX";
 static char path[200];
 
@@ -72,36 +72,46 @@ static void each_setting_comes_from_the_first_source_that_has_it(void **state)
     (void)state;
     struct ros2i_settings s;
     write_file("token", "from-file\n", 0600);
-    struct ros2_connect_options options =
-        options_of(write_file("c.yaml",
-                              "url: ros2://file:1\nca_file: /file/ca\nserver_name: "
-                              "file\ntimeout_ms: 1500\nchecksum: off\n",
-                              0644));
+    struct ros2_connect_options options = options_of(write_file(
+        "c.yaml",
+        "url: ros2://file:1\nca_file: /file/ca\nserver_name: "
+        "file\ntimeout_ms: 1500\nchecksum: off\ntransport: shm,tcp\nshm_dir: /file/shm\n",
+        0644));
     assert_int_equal(ros2i_settings_load(NULL, &options, &s), 0);
     assert_string_equal(s.url.host, "file");
     assert_string_equal(s.ca_file, "/file/ca");
     assert_string_equal(s.server_name, "file");
     assert_int_equal(s.timeout_ns, 1500000000);
     assert_int_equal(s.checksum, -1);
+    assert_string_equal(s.transport, "shm,tcp");
+    assert_string_equal(s.shm_dir, "/file/shm");
     ros2i_settings_fini(&s);
 
     setenv("ROS2_URL", "ros2://env:2", 1);
     setenv("ROS2_CA_FILE", "/env/ca", 1);
+    setenv("ROS2_TRANSPORT", "tcp", 1);
+    setenv("ROS2_SHM_DIR", "/env/shm", 1);
     assert_int_equal(ros2i_settings_load(NULL, &options, &s), 0);
     assert_string_equal(s.url.host, "env");
     assert_string_equal(s.ca_file, "/env/ca");
+    assert_string_equal(s.transport, "tcp");
+    assert_string_equal(s.shm_dir, "/env/shm");
     assert_string_equal(s.server_name, "file");
     ros2i_settings_fini(&s);
 
     options.ca_file = "/option/ca";
     options.timeout_ns = 7;
     options.checksum = 1;
+    options.transport = "";
+    options.shm_dir = "/option/shm";
     assert_int_equal(ros2i_settings_load("ros2://arg:3", &options, &s), 0);
     assert_string_equal(s.url.host, "arg");
     assert_int_equal(s.url.port, 3);
     assert_string_equal(s.ca_file, "/option/ca");
     assert_int_equal(s.timeout_ns, 7);
     assert_int_equal(s.checksum, 1);
+    assert_null(s.transport); /* set to nothing: as the daemon prefers */
+    assert_string_equal(s.shm_dir, "/option/shm");
     ros2i_settings_fini(&s);
 }
 
@@ -220,6 +230,14 @@ static void senseless_options_are_refused(void **state)
     options.cert_file = "/c";
     assert_int_equal(ros2i_settings_load("ros2://h", &options, &s), -EINVAL);
     assert_non_null(strstr(ros2i_error(), "key_file"));
+    options = options_of(NULL);
+    options.transport = "shm,,tcp";
+    assert_int_equal(ros2i_settings_load("ros2://h", &options, &s), -EINVAL);
+    assert_non_null(strstr(ros2i_error(), "shm,,tcp"));
+    options.transport = NULL;
+    options.shm_dir = "run/ros2";
+    assert_int_equal(ros2i_settings_load("ros2://h", &options, &s), -EINVAL);
+    assert_non_null(strstr(ros2i_error(), "run/ros2"));
 }
 
 int main(void)
