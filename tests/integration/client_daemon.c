@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,9 +51,16 @@ static void write_text(const char *path, const char *text, mode_t mode)
     close(fd);
 }
 
+const char *test_transport(void)
+{
+    const char *name = getenv("ROS2_TEST_TRANSPORT");
+    return name ? name : "tcp";
+}
+
 static void write_config(struct daemon *d, const char *path, const char *faults)
 {
     char rules[1000] = "", text[4000];
+    bool local = strcmp(test_transport(), "shm") == 0;
     for (const char *at = faults; *at;) {
         const char *next = strncmp(at, "HOLD", 4) == 0 ? d->hold : NULL;
         size_t used = strlen(rules);
@@ -61,11 +69,12 @@ static void write_config(struct daemon *d, const char *path, const char *faults)
     }
     snprintf(text, sizeof(text),
              "control:\n  listen: 127.0.0.1:0\n  plaintext: true\n"
-             "data:\n  listen: 127.0.0.1:0\n"
+             "data:\n  listen: 127.0.0.1:0\n  transport: %s\n%s%s\n"
              "engine:\n  name: posix\n  root: %s\n  layers: fault\n  layer_config: \"%s\"\n"
              "tokens:\n  - name: rw\n    file: %s\n    rights: rw\n  - name: ro\n    file: %s\n    "
              "rights: ro\n",
-             d->store, rules, d->token_file, d->ro_token_file);
+             test_transport(), local ? "  shm_dir: " : "", local ? d->dir : "", d->store, rules,
+             d->token_file, d->ro_token_file);
     write_text(path, text, 0600);
 }
 
@@ -214,6 +223,7 @@ struct ros2_connect_options daemon_options(const struct daemon *d)
         .ca_file = d->ca_file[0] ? d->ca_file : NULL,
         .config_file = "/dev/null",
         .timeout_ns = 60000000000ull,
+        .transport = test_transport(),
     };
 }
 
@@ -231,18 +241,27 @@ struct ros2_client *daemon_connect(const struct daemon *d)
     return daemon_connect_with(d, &options);
 }
 
+static bool is_channel(int fd, int control)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_un un;
+    } address = {.un = {.sun_path = ""}};
+    socklen_t len = sizeof(address);
+    if (getpeername(fd, &address.any, &len) != 0)
+        return false;
+    if (address.any.sa_family == AF_UNIX)
+        return strstr(address.un.sun_path, "/data-") != NULL;
+    return address.any.sa_family == AF_INET && ntohs(address.in.sin_port) != control;
+}
+
 int daemon_cut_channels(const struct daemon *d)
 {
     int control = atoi(strrchr(d->url, ':') + 1), cut = 0;
-    for (int fd = 3; fd < 1024; fd++) {
-        struct sockaddr_in address;
-        socklen_t len = sizeof(address);
-        if (getpeername(fd, (struct sockaddr *)&address, &len) != 0 ||
-            address.sin_family != AF_INET)
-            continue;
-        if (ntohs(address.sin_port) != control && shutdown(fd, SHUT_RDWR) == 0)
+    for (int fd = 3; fd < 1024; fd++)
+        if (is_channel(fd, control) && shutdown(fd, SHUT_RDWR) == 0)
             cut++;
-    }
     return cut;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A real ros2d for the client_*.c tests: over a fresh directory, on ports that the system picks. */
+/* A real ros2d for the client_*.c tests: over a fresh directory, on ports that the system picks. Clients use the transport
+ * $ROS2_TEST_TRANSPORT, tcp without it. */
 #ifndef TESTS_CLIENT_DAEMON_H
 #define TESTS_CLIENT_DAEMON_H
 
@@ -28,6 +29,7 @@ void daemon_kill(struct daemon *d); /* SIGKILL, waits; the directory stays until
 void daemon_hold(struct daemon *d);
 void daemon_release(struct daemon *d);
 
+const char *test_transport(void);
 /* Options that reach it. */
 struct ros2_connect_options daemon_options(const struct daemon *d);
 struct ros2_client *daemon_connect(const struct daemon *d);
@@ -38,7 +40,8 @@ struct ros2_client *daemon_connect_with(const struct daemon *d,
 int daemon_group_setup(void **state);
 int daemon_group_teardown(void **state);
 
-/* Ends every TCP connection of this process but that to the control port of d: the data channels. Returns how many. */
+/* Ends the data channels of this process: every TCP connection but that to the control port of d, and those to sockets of
+ * shm. Returns how many. */
 int daemon_cut_channels(const struct daemon *d);
 
 /* A path below the store, made of a format; static buffers, 8 in turn. */

@@ -26,7 +26,7 @@ struct fixture {
 /* Operations on paths with "held" in them wait for the file "hold" to go. */
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = peer_alloc(sizeof(*f));
 
     rig_start(&f->rig, "write:path=held:while=@/hold,read:path=held:while=@/hold", NULL);
     f->session = rig_session(&f->rig);
@@ -41,7 +41,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     rig_stop(&f->rig);
-    free(f);
+    peer_free(f, sizeof(*f));
     return 0;
 }
 
@@ -380,7 +380,7 @@ static uint64_t reads_begun(const struct rig *rig)
 
 static void a_drain_sends_all_of_what_it_replies_with(void **state)
 {
-    uint8_t *memory = calloc(1, LONG);
+    uint8_t *memory = peer_alloc(LONG);
     const struct letter *letter;
     struct ros2_region *region;
     struct rig rig;
@@ -416,7 +416,7 @@ static void a_drain_sends_all_of_what_it_replies_with(void **state)
     assert_int_equal(peer.ops->region_deregister(region), 0);
     peer_disconnect(&peer);
     rig_stop(&rig);
-    free(memory);
+    peer_free(memory, LONG);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

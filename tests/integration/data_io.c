@@ -32,8 +32,8 @@ static int setup(void **state)
     rig_start(&f->rig, NULL, NULL);
     f->session = rig_session(&f->rig);
     peer_join(&f->peer, &f->rig, f->session, 0, 1);
-    f->memory = malloc(MIB + 1);
-    f->wanted = malloc(MIB + 1);
+    f->memory = peer_alloc(MIB + 1);
+    f->wanted = peer_alloc(MIB + 1);
     *state = f;
     return 0;
 }
@@ -44,8 +44,8 @@ static int teardown(void **state)
 
     peer_disconnect(&f->peer);
     rig_stop(&f->rig);
-    free(f->memory);
-    free(f->wanted);
+    peer_free(f->memory, MIB + 1);
+    peer_free(f->wanted, MIB + 1);
     free(f);
     return 0;
 }

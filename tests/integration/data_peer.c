@@ -71,6 +71,7 @@ static void rest(struct peer *peer)
 
 void peer_connect(struct peer *peer, struct rig *rig, struct ros2d_session *session)
 {
+    const struct ros2i_endpoint *endpoint = &rig->state.endpoint[0];
     struct ros2_domain_options options = {
         .size = sizeof(options), .host = &ros2i_host, .max_message = ROS2I_WIRE_MESSAGE_MAX};
     char address[160];
@@ -78,11 +79,12 @@ void peer_connect(struct peer *peer, struct rig *rig, struct ros2d_session *sess
     memset(peer, 0, sizeof(*peer));
     peer->rig = rig;
     peer->session = session;
-    MUST(ros2i_plugin_transport("tcp", &peer->ops));
+    MUST(ros2i_plugin_transport(endpoint->transport, &peer->ops));
+    MUST(ros2i_shared_view_create(&peer->memory));
+    options.memory = ros2i_shared_view_memory(peer->memory);
     MUST(peer->ops->domain_open(&options, &peer->domain));
-    snprintf(address, sizeof(address), "%s%s",
-             rig->state.endpoint[0].address[0] == ':' ? "127.0.0.1" : "",
-             rig->state.endpoint[0].address);
+    snprintf(address, sizeof(address), "%s%s", endpoint->address[0] == ':' ? "127.0.0.1" : "",
+             endpoint->address);
     MUST(peer->ops->connect(peer->domain, address, &handler, peer, &peer->ep));
     WAIT_UNTIL(peer, peer->connected || peer->closed);
     peer->hello = (struct ros2i_hello){.version_min = 1,
@@ -105,6 +107,7 @@ void peer_disconnect(struct peer *peer)
         peer->ops->ep_abort(peer->ep);
     peer->ep = NULL;
     peer->ops->domain_close(peer->domain);
+    ros2i_shared_view_destroy(peer->memory);
     for (unsigned i = 0; i < INBOX; i++)
         free(peer->inbox[i].raw);
 }
@@ -295,6 +298,24 @@ void use_region(struct peer *peer, struct ros2i_msg *msg, struct ros2_region *re
                                    .kind = ROS2I_SEGMENT_TOKEN};
         at += *lens;
     }
+}
+
+void *peer_alloc(size_t len)
+{
+    void *memory;
+
+    MUST(ros2i_shared_alloc(len, 0, -1, &memory));
+    return memory;
+}
+
+void peer_free(void *memory, size_t len)
+{
+    ros2i_shared_free(memory, len);
+}
+
+bool peer_is_mapped(const struct peer *peer)
+{
+    return peer->ops->flags & ROS2_TRANSPORT_MAP_PEER;
 }
 
 struct ros2_region *peer_region(struct peer *peer, void *buf, size_t len, unsigned rights)

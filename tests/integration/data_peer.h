@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A data plane in this process, with the real engine and transport, and a raw peer that says what it likes to it. */
+/* A data plane in this process, with the real engine and transport, and a raw peer that says what it likes to it. The
+ * transport is $ROS2_TEST_TRANSPORT, tcp without it. */
 #ifndef TESTS_INTEGRATION_DATA_PEER_H
 #define TESTS_INTEGRATION_DATA_PEER_H
 
@@ -14,6 +15,7 @@
 #include "daemon/data/engines.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/base/shared_memory.h"
 #include "lib/protocol/wire.h"
 
 /* Long enough for a loaded machine under a sanitizer; nothing waits that long when all is well. */
@@ -68,6 +70,7 @@ struct letter {
 struct peer {
     struct rig *rig;
     const struct ros2_transport_ops *ops;
+    struct ros2i_shared_view *memory;
     struct ros2_domain *domain;
     struct ros2_ep *ep;
     bool connected, closed;
@@ -120,6 +123,11 @@ void use_region(struct peer *peer, struct ros2i_msg *msg, struct ros2_region *re
 /* The CRCs of a WRITE by the channel's block. */
 void fill_crcs(struct peer *peer, struct ros2i_msg *msg, const void *data);
 struct ros2_region *peer_region(struct peer *peer, void *buf, size_t len, unsigned rights);
+/* Zeroed memory that can be a region on any transport. */
+void *peer_alloc(size_t len);
+void peer_free(void *memory, size_t len);
+/* Its memory is mapped by the daemon: nothing of it goes over a wire. */
+bool peer_is_mapped(const struct peer *peer);
 /* Sends and waits for its REPLY, which is checked for id and type. */
 const struct ros2i_reply *peer_call(struct peer *peer, const struct ros2i_msg *msg);
 const struct ros2i_reply *peer_reply(struct peer *peer, uint64_t id);

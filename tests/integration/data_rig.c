@@ -36,6 +36,16 @@ static void open_engines(struct rig *rig, const char *rules)
                              ros2d_engines_engine(rig->engines), rig->root, &rig->state.tenant));
 }
 
+static void set_transport(struct rig *rig)
+{
+    const char *transport = getenv("ROS2_TEST_TRANSPORT");
+
+    if (!transport)
+        return;
+    set(&rig->config->data.transport, transport);
+    set(&rig->config->data.shm_dir, rig->dir);
+}
+
 void rig_start(struct rig *rig, const char *rules, void (*change)(struct ros2d_config *config))
 {
     memset(rig, 0, sizeof(*rig));
@@ -48,6 +58,7 @@ void rig_start(struct rig *rig, const char *rules, void (*change)(struct ros2d_c
     MUST(ros2d_config_defaults(&rig->config));
     set(&rig->config->data.listen, "127.0.0.1:0");
     rig->config->data.chunk = 1 << 18; /* so that a request has several */
+    set_transport(rig);
     if (change)
         change(rig->config);
     open_engines(rig, rules);

@@ -25,7 +25,7 @@ struct fixture {
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = peer_alloc(sizeof(*f));
 
     rig_start(&f->rig, NULL, NULL);
     f->session = rig_session(&f->rig);
@@ -47,7 +47,7 @@ static int teardown(void **state)
     peer_disconnect(&other);
     peer_disconnect(&f->peer);
     rig_stop(&f->rig);
-    free(f);
+    peer_free(f, sizeof(*f));
     return 0;
 }
 
@@ -187,6 +187,7 @@ static void a_made_up_token_costs_the_client_its_channel(void **state)
     assert_null(peer_next(&f->peer));
 }
 
+/* Where the daemon maps the memory itself, it sees at once that there is none. */
 static void a_get_that_the_client_refuses_is_an_error(void **state)
 {
     struct fixture *f = *state;
@@ -199,6 +200,11 @@ static void a_get_that_the_client_refuses_is_an_error(void **state)
         (struct ros2i_segment){.id = 0xdeadbeef, .len = 65536, .kind = ROS2I_SEGMENT_TOKEN};
     memset(f->memory, 0, sizeof(f->memory));
     fill_crcs(&f->peer, &msg, f->memory);
+    if (peer_is_mapped(&f->peer)) {
+        peer_send(&f->peer, &msg);
+        assert_null(peer_next(&f->peer));
+        return;
+    }
     assert_int_equal(peer_call(&f->peer, &msg)->status, EACCES);
     peer_ping(&f->peer);
 }
@@ -208,9 +214,10 @@ static void a_get_that_the_client_refuses_is_an_error(void **state)
 static uint64_t register_region(struct fixture *f, struct ros2_region *region, uint32_t queue,
                                 uint32_t rights)
 {
-    struct ros2d_region what = {
-        .queue = queue, .len = sizeof(f->memory), .rights = rights, .transport = "tcp"};
+    struct ros2d_region what = {.queue = queue, .len = sizeof(f->memory), .rights = rights};
     uint64_t id;
+
+    strcpy(what.transport, f->peer.ops->name);
 
     memset(what.process_nonce, NONCE_BYTE, sizeof(what.process_nonce));
     what.key_len = (uint32_t)f->peer.ops->region_pack(region, what.key, sizeof(what.key));
@@ -330,7 +337,7 @@ static struct ros2_region *write_and_stop(struct peer *peer, uint64_t handle, vo
 
 static void who_answers_no_get_makes_room_for_others(void **state)
 {
-    uint8_t *memory = calloc(1, MIB);
+    uint8_t *memory = peer_alloc(MIB);
     struct ros2_region *region[3];
     struct peer stopped[2], other;
     struct rig rig;
@@ -341,6 +348,9 @@ static void who_answers_no_get_makes_room_for_others(void **state)
     uint64_t handle = rig_open(&rig, session, "a", RW);
     rig_write_file(&rig, "a", MIB, 1);
     peer_join(&other, &rig, session, 2, 1);
+    if (peer_is_mapped(
+            &other)) /* nobody takes the daemon's memory, and no get waits for an answer */
+        goto stop;
     region[2] = peer_region(&other, memory, MIB, ROS2_REGION_REMOTE_WRITE);
     for (uint32_t i = 0; i < 2; i++) {
         peer_join(&stopped[i], &rig, session, i, 1);
@@ -361,9 +371,10 @@ static void who_answers_no_get_makes_room_for_others(void **state)
         peer_disconnect(&stopped[i]);
     }
     assert_int_equal(other.ops->region_deregister(region[2]), 0);
+stop:
     peer_disconnect(&other);
     rig_stop(&rig);
-    free(memory);
+    peer_free(memory, MIB);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
