@@ -189,10 +189,13 @@ def cat_joins_files(d):
 @case
 def ping_measures(d):
     result = json.loads(d.good("ping", "-c", "3", "-i", "0.01", "--json"))
-    assert result["sent"] == result["received"] == 3
+    assert result["sent"] == result["received"] == 3 and result["transport"]
+    tcp = json.loads(d.good("ping", "-c", "1", "--transport", "tcp", "--json"))
+    assert tcp["transport"] == "tcp"
+    assert "transport nowhere" in d.bad("ping", "--transport", "nowhere")
     assert 0 < result["min_us"] <= result["avg_us"] <= result["max_us"]
     text = d.good("ping", "-c", "2", "-i", "0.01").decode()
-    assert re.search(r"^2 sent, 2 received, min/avg/max [\d.]+/[\d.]+/[\d.]+ us$", text, re.M), text
+    assert re.search(r"^2 sent, 2 received over \w+, min/avg/max [\d.]+/[\d.]+/[\d.]+ us$", text, re.M), text
 
 
 @case
@@ -201,6 +204,7 @@ def bench_measures_every_workload_and_leaves_nothing(d):
         result = json.loads(d.good("bench", workload, "-t", "0.2", "-s", "4M", "-j", "2", "--json", "--daemon-pid",
                                    str(d.process.pid)))
         assert result["workload"] == workload and result["jobs"] == 2 and result["operations"] > 0
+        assert result["transport"]
         assert result["bytes"] == result["operations"] * result["block_size"]
         latency = result["latency_us"]
         assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["p99.9"] <= latency["max"], latency

@@ -49,8 +49,9 @@ static json_t *latency(const struct ctl_bench_result *result)
 static int print_json(const struct ctl_bench *bench, const struct ctl_bench_result *result)
 {
     json_t *document = json_pack(
-        "{s:s, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:f, s:o, s:o, s:o}", "workload", bench->workload,
-        "block_size", (json_int_t)bench->block, "jobs", (json_int_t)bench->jobs, "file_size",
+        "{s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:f, s:o, s:o, s:o}", "workload",
+        bench->workload, "transport", ros2_transport(bench->ctl->client), "block_size",
+        (json_int_t)bench->block, "jobs", (json_int_t)bench->jobs, "file_size",
         (json_int_t)bench->size, "seconds", result->seconds, "operations",
         (json_int_t)result->operations, "bytes", (json_int_t)result->bytes, "bytes_per_second",
         (double)result->bytes / result->seconds, "operations_per_second",
@@ -73,9 +74,10 @@ int ctl_bench_print(const struct ctl_bench *bench, const struct ctl_bench_result
 
     if (bench->ctl->json)
         return print_json(bench, result);
-    printf("%s, %s blocks of a %s file, %u job%s, %.1f s\n", bench->workload,
-           ctl_format_size(block, (double)bench->block), ctl_format_size(size, (double)bench->size),
-           bench->jobs, bench->jobs == 1 ? "" : "s", result->seconds);
+    printf("%s over %s, %s blocks of a %s file, %u job%s, %.1f s\n", bench->workload,
+           ros2_transport(bench->ctl->client), ctl_format_size(block, (double)bench->block),
+           ctl_format_size(size, (double)bench->size), bench->jobs, bench->jobs == 1 ? "" : "s",
+           result->seconds);
     printf("%-12s %10.3f GiB/s\n", "throughput", (double)result->bytes / GIB / result->seconds);
     printf("%-12s %10.0f /s\n", "operations", (double)result->operations / result->seconds);
     printf("%-12s %10.1f us\n", "latency mean", mean_us(result));

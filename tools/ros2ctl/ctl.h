@@ -42,6 +42,8 @@ enum ctl_key {
     CTL_KEY_SERVER_NAME,
     CTL_KEY_PLAINTEXT,
     CTL_KEY_TIMEOUT,
+    CTL_KEY_TRANSPORT,
+    CTL_KEY_SHM_DIR,
     CTL_KEY_JSON,
     CTL_KEY_NO_CHECKSUM,
     CTL_KEY_VERB, /* first key of a verb's own */

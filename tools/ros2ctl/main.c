@@ -48,6 +48,11 @@ static const struct argp_option global_options[] = {
      "Name in the daemon's certificate (default: the URL's host)", 0},
     {"plaintext", CTL_KEY_PLAINTEXT, 0, 0, "No TLS; only to a loopback address", 0},
     {"no-checksum", CTL_KEY_NO_CHECKSUM, 0, 0, "Leave the CRC-32C of payloads out", 0},
+    {"transport", CTL_KEY_TRANSPORT, "NAMES", 0,
+     "How file data travels: shm, tcp, or a list by preference (default: as the daemon prefers)",
+     0},
+    {"shm-dir", CTL_KEY_SHM_DIR, "DIR", 0,
+     "Where the daemon's data.shm_dir is seen here (default: the same path)", 0},
     {"timeout", CTL_KEY_TIMEOUT, "SECONDS", 0, "Deadline of each call (default: 30)", 0},
     {"json", CTL_KEY_JSON, 0, 0, "Print JSON", 0},
     {0},
@@ -81,6 +86,12 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
         return 0;
     case CTL_KEY_NO_CHECKSUM:
         ctl->connect.checksum = -1;
+        return 0;
+    case CTL_KEY_TRANSPORT:
+        ctl->connect.transport = arg;
+        return 0;
+    case CTL_KEY_SHM_DIR:
+        ctl->connect.shm_dir = arg;
         return 0;
     case CTL_KEY_TIMEOUT:
         if (!ctl_parse_seconds(arg, 86400, &ctl->connect.timeout_ns))

@@ -97,11 +97,12 @@ static int print(const struct ping *ping, const struct result *result)
 
     if (ping->ctl->json)
         return ctl_json_print(ping->ctl,
-                              json_pack("{s:i, s:i, s:f, s:f, s:f}", "sent", (int)result->sent,
-                                        "received", (int)result->received, "min_us", least,
-                                        "avg_us", average, "max_us", most));
-    printf("%u sent, %u received, min/avg/max %.1f/%.1f/%.1f us\n", result->sent, result->received,
-           least, average, most);
+                              json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "transport",
+                                        ros2_transport(ping->ctl->client), "sent",
+                                        (int)result->sent, "received", (int)result->received,
+                                        "min_us", least, "avg_us", average, "max_us", most));
+    printf("%u sent, %u received over %s, min/avg/max %.1f/%.1f/%.1f us\n", result->sent,
+           result->received, ros2_transport(ping->ctl->client), least, average, most);
     return CTL_OK;
 }
 
