@@ -3,11 +3,11 @@
 # not installed. bench/ros2_read needs the queue, which libros2.so does not export: it links the parts.
 
 bench_common = bench/measure.c
-bench_programs = bench/pread_limit bench/ros2_read bench/tcp_pingpong bench/tcp_stream
+bench_programs = bench/file_limit bench/ros2_read bench/tcp_pingpong bench/tcp_stream
 noinst_PROGRAMS += $(bench_programs)
 
-bench_pread_limit_SOURCES = bench/pread_limit.c $(bench_common)
-bench_pread_limit_LDADD = libbase.la
+bench_file_limit_SOURCES = bench/file_limit.c $(bench_common)
+bench_file_limit_LDADD = libbase.la
 bench_tcp_pingpong_SOURCES = bench/tcp_pingpong.c bench/tcp_pair.c $(bench_common)
 bench_tcp_pingpong_LDADD = libbase.la
 bench_tcp_stream_SOURCES = bench/tcp_stream.c bench/tcp_pair.c $(bench_common)

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/shared_memory.h"
+
 #define GIB ((double)(1 << 30))
 
 void measure_die(const char *what, int err)
@@ -49,6 +51,8 @@ void measure_parse(int argc, char **argv, bool need_path, struct measure_options
         {"seconds", required_argument, NULL, 's'},
         {"request", required_argument, NULL, 'q'},
         {"random", no_argument, NULL, 'r'},
+        {"write", no_argument, NULL, 'w'},
+        {"shared", no_argument, NULL, 'm'},
         {"checksum", no_argument, NULL, 'c'},
         {"spin", no_argument, NULL, 'i'},
         {0},
@@ -76,6 +80,12 @@ void measure_parse(int argc, char **argv, bool need_path, struct measure_options
             break;
         case 'r':
             options->random = true;
+            break;
+        case 'w':
+            options->write = true;
+            break;
+        case 'm':
+            options->shared = true;
             break;
         case 'c':
             options->checksum = true;
@@ -124,7 +134,8 @@ char *measure_buffers(const struct measure_options *options)
 {
     void *buffers;
     size_t len = options->block * options->depth;
-    int err = posix_memalign(&buffers, 4096, len);
+    int err = options->shared ? -ros2i_shared_alloc(len, 0, -1, &buffers)
+                              : posix_memalign(&buffers, 4096, len);
 
     if (err != 0)
         measure_die("buffers", err);

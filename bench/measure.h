@@ -15,6 +15,8 @@ struct measure_options {
     unsigned depth;       /* --depth N: operations in flight, or buffers used in turn; default 1 */
     uint64_t duration_ns; /* --seconds S, default 1 */
     bool random;          /* --random: offsets */
+    bool write;           /* --write: writes instead of reads */
+    bool shared;          /* --shared: buffers as of ros2_buf_alloc() instead of malloc() */
     bool checksum;        /* --checksum: CRC-32C of payloads, off by default */
     bool spin;            /* --spin: poll instead of sleeping */
     size_t request;       /* --request BYTES, default 100 */
@@ -30,7 +32,7 @@ _Noreturn void measure_die_text(const char *text);
 uint64_t measure_now_ns(void);
 double measure_cpu_s(int who); /* RUSAGE_SELF or RUSAGE_CHILDREN */
 uint64_t measure_random(uint64_t *state);
-/* depth buffers of block bytes in one piece, page-aligned, every page touched. */
+/* depth buffers of block bytes in one piece, page-aligned, every page touched; for the life of the program. */
 char *measure_buffers(const struct measure_options *options);
 void measure_read_fully(int fd, void *buf, size_t len);
 void measure_write_fully(int fd, const void *buf, size_t len);

@@ -7,6 +7,7 @@ ros2include_HEADERS = \
 	include/ros2/client.h \
 	include/ros2/engine.h \
 	include/ros2/file.h \
+	include/ros2/index.h \
 	include/ros2/namespace.h \
 	include/ros2/plugin.h \
 	include/ros2/ros2.h \

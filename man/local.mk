@@ -19,6 +19,12 @@ dist_man_MANS = \
 	man/ros2_error.3 \
 	man/ros2_fstat.3 \
 	man/ros2_fsync.3 \
+	man/ros2_index_close.3 \
+	man/ros2_index_count.3 \
+	man/ros2_index_find.3 \
+	man/ros2_index_get.3 \
+	man/ros2_index_open.3 \
+	man/ros2_list_with_attributes.3 \
 	man/ros2_log_callback.3 \
 	man/ros2_lseek.3 \
 	man/ros2_mkdir.3 \

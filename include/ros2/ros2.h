@@ -6,6 +6,7 @@
 #include <ros2/buffer.h>
 #include <ros2/client.h>
 #include <ros2/file.h>
+#include <ros2/index.h>
 #include <ros2/namespace.h>
 #include <ros2/version.h>
 

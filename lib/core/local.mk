@@ -10,6 +10,9 @@ libcore_la_SOURCES = \
 	lib/core/file.c \
 	lib/core/fork.c \
 	lib/core/implicit.c \
+	lib/core/index.c \
+	lib/core/index_file.c \
+	lib/core/listing.c \
 	lib/core/namespace.c \
 	lib/core/open_flags.c \
 	lib/core/path.c \

@@ -10,6 +10,7 @@ client_programs = \
 	tests/integration/client_files \
 	tests/integration/client_fork \
 	tests/integration/client_fork_load \
+	tests/integration/client_index \
 	tests/integration/client_names \
 	tests/integration/client_parallel \
 	tests/integration/client_shadow
@@ -31,6 +32,8 @@ tests_integration_client_fork_SOURCES = tests/integration/client_fork.c tests/in
 tests_integration_client_fork_LDADD = $(test_public)
 tests_integration_client_fork_load_SOURCES = tests/integration/client_fork_load.c tests/integration/client_daemon.c
 tests_integration_client_fork_load_LDADD = $(test_public)
+tests_integration_client_index_SOURCES = tests/integration/client_index.c tests/integration/client_daemon.c
+tests_integration_client_index_LDADD = $(test_public)
 tests_integration_client_names_SOURCES = tests/integration/client_names.c tests/integration/client_daemon.c
 tests_integration_client_names_LDADD = $(test_public)
 tests_integration_client_parallel_SOURCES = tests/integration/client_parallel.c tests/integration/client_daemon.c

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The limit that the file system sets: one thread calls pread() on a local file, into malloc'ed memory that is warm.
- * --depth N takes N buffers in turn, as a reader with N operations in flight has to. */
+/* The limit that the file system sets: one thread calls pread() or, with --write, pwrite() on a local file, with memory that is
+ * warm: from malloc(), or with --shared of the kind that ros2_buf_alloc() gives. --depth N takes N buffers in turn, as a
+ * program with N operations in flight has to. */
 #include "config.h"
 
 #include <errno.h>
@@ -10,6 +11,14 @@
 
 #include "bench/measure.h"
 
+static ssize_t transfer(int fd, const struct measure_options *options, char *buf, uint64_t block)
+{
+    off_t offset = (off_t)(block * options->block);
+
+    return options->write ? pwrite(fd, buf, options->block, offset)
+                          : pread(fd, buf, options->block, offset);
+}
+
 int main(int argc, char **argv)
 {
     struct measure_options options;
@@ -17,7 +26,7 @@ int main(int argc, char **argv)
     struct stat st;
 
     measure_parse(argc, argv, true, &options);
-    int fd = open(options.path, O_RDONLY | O_CLOEXEC);
+    int fd = open(options.path, (options.write ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         measure_die(options.path, errno);
     uint64_t blocks = (uint64_t)st.st_size / options.block, block = 0, random = 1;
@@ -32,9 +41,9 @@ int main(int argc, char **argv)
         if (options.random)
             block = measure_random(&random) % blocks;
         since_ns = now_ns;
-        ssize_t got = pread(fd, buf, options.block, (off_t)(block * options.block));
-        if (got != (ssize_t)options.block)
-            measure_die(options.path, got < 0 ? errno : EIO);
+        ssize_t done = transfer(fd, &options, buf, block);
+        if (done != (ssize_t)options.block)
+            measure_die(options.path, done < 0 ? errno : EIO);
         block = block + 1 == blocks ? 0 : block + 1;
         now_ns = measure_now_ns();
     } while (measure_add(&m, options.block, since_ns, now_ns));
