@@ -381,8 +381,9 @@ static void acceptor_open(struct acceptor *a)
 {
     memset(a, 0, sizeof *a);
     a->side.domain = pair_domain(0, 0);
-    assert_int_equal(
-        pair_ops->listen(a->side.domain, "127.0.0.1:0", accept_side, &a->side, &a->listener), 0);
+    assert_int_equal(pair_ops->listen(a->side.domain, pair_listen_address(), accept_side, &a->side,
+                                      &a->listener),
+                     0);
     assert_int_equal(pair_ops->listener_address(a->listener, a->address, sizeof a->address), 0);
 }
 
@@ -438,7 +439,7 @@ static void a_forked_childs_domain_close_leaves_the_parent_alone(void **state)
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
-    const struct CMUnitTest tests[] = {
+    struct CMUnitTest tests[] = {
         CASE(connecting_where_nobody_listens_is_told),
         CASE(close_delivers_what_was_sent_before),
         CASE(close_delivers_copied_messages_that_wait),
@@ -457,5 +458,5 @@ int main(void)
         CASE(a_forked_childs_domain_close_leaves_the_parent_alone),
     };
 
-    return cmocka_run_group_tests_name("transport_ends", tests, pair_group_setup, NULL);
+    return PAIR_RUN("transport_ends", tests);
 }

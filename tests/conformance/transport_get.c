@@ -270,7 +270,7 @@ static void bad_arguments_are_refused(void **state)
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
-    const struct CMUnitTest tests[] = {
+    struct CMUnitTest tests[] = {
         CASE(get_reads_exactly),
         CASE(pieces_of_unequal_lengths_form_one_stream),
         CASE(many_gets_at_once_each_read_their_own),
@@ -282,5 +282,5 @@ int main(void)
         CASE(bad_arguments_are_refused),
     };
 
-    return cmocka_run_group_tests_name("transport_get", tests, pair_group_setup, NULL);
+    return PAIR_RUN("transport_get", tests);
 }

@@ -316,7 +316,7 @@ static void progress_from_a_callback_delivers_nothing_twice(void **state)
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
-    const struct CMUnitTest tests[] = {
+    struct CMUnitTest tests[] = {
         CASE(messages_of_all_sizes_arrive_whole_and_in_order),
         CASE(a_message_longer_than_the_limit_is_refused),
         cmocka_unit_test(a_longer_message_from_the_peer_ends_the_endpoint),
@@ -330,5 +330,5 @@ int main(void)
         CASE(progress_from_a_callback_delivers_nothing_twice),
     };
 
-    return cmocka_run_group_tests_name("transport_messages", tests, pair_group_setup, NULL);
+    return PAIR_RUN("transport_messages", tests);
 }

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/base/error.h"
 #include "lib/base/plugin.h"
+#include "lib/base/shared_memory.h"
 
 const struct ros2_transport_ops *pair_ops;
 
@@ -25,6 +27,93 @@ int pair_group_setup(void **state)
     if (rc < 0)
         fprintf(stderr, "%s\n", ros2i_error());
     return rc;
+}
+
+static void load(void)
+{
+    if (!pair_ops && pair_group_setup(NULL) < 0)
+        exit(1);
+}
+
+bool pair_has(unsigned flags)
+{
+    load();
+    return (pair_ops->flags & flags) == flags;
+}
+
+bool pair_is(const char *name)
+{
+    load();
+    return strcmp(pair_ops->name, name) == 0;
+}
+
+int pair_run(const char *name, struct CMUnitTest *tests, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (tests[i].test_func)
+            tests[kept++] = tests[i];
+    return _cmocka_run_group_tests(name, tests, kept, pair_group_setup, NULL);
+}
+
+/* -- addresses and memory, as the transport wants them -- */
+
+static char folder[64];
+static pid_t folder_owner;
+
+static void remove_folder(void)
+{
+    if (getpid() == folder_owner)
+        rmdir(folder);
+}
+
+const char *pair_listen_address(void)
+{
+    static char path[128];
+    static unsigned serial;
+
+    if (!pair_has(ROS2_TRANSPORT_MAP_PEER))
+        return "127.0.0.1:0";
+    if (folder_owner != getpid()) {
+        const char *tmp = getenv("TMPDIR");
+        snprintf(folder, sizeof folder, "%.40s/pair-XXXXXX", tmp ? tmp : "/tmp");
+        assert_non_null(mkdtemp(folder));
+        folder_owner = getpid();
+        atexit(remove_folder);
+    }
+    snprintf(path, sizeof path, "%s/%u", folder, serial++);
+    return path;
+}
+
+void *pair_alloc(size_t len)
+{
+    void *memory = NULL;
+
+    if (pair_has(ROS2_TRANSPORT_MAP_PEER))
+        assert_int_equal(ros2i_shared_alloc(len, 0, -1, &memory), 0);
+    else
+        memory = calloc(1, len);
+    assert_non_null(memory);
+    return memory;
+}
+
+void pair_free(void *memory, size_t len)
+{
+    if (pair_has(ROS2_TRANSPORT_MAP_PEER))
+        ros2i_shared_free(memory, len);
+    else
+        free(memory);
+}
+
+/* All domains here belong to the test's one thread, so they can have one view. */
+static const struct ros2_shared_memory *shared_memory(void)
+{
+    static struct ros2i_shared_view *view;
+
+    if (!view)
+        assert_int_equal(ros2i_shared_view_create(&view), 0);
+    return ros2i_shared_view_memory(view);
 }
 
 uint64_t pair_now_ns(void)
@@ -106,6 +195,7 @@ struct ros2_domain *pair_domain(uint32_t max_message, uint32_t send_queue)
         .host = &ros2i_host,
         .max_message = max_message,
         .send_queue = send_queue,
+        .memory = pair_has(ROS2_TRANSPORT_MAP_PEER) ? shared_memory() : NULL,
     };
     struct ros2_domain *domain = NULL;
 
@@ -123,7 +213,8 @@ void pair_open(struct pair *pair, const struct pair_options *options)
     pair->a.domain = pair_domain(options->a_max_message, options->send_queue);
     pair->b.domain = pair_domain(options->b_max_message, options->send_queue);
     assert_int_equal(
-        pair_ops->listen(pair->b.domain, "127.0.0.1:0", on_accept, pair, &pair->listener), 0);
+        pair_ops->listen(pair->b.domain, pair_listen_address(), on_accept, pair, &pair->listener),
+        0);
     assert_int_equal(
         pair_ops->listener_address(pair->listener, pair->address, sizeof pair->address), 0);
     assert_int_equal(
@@ -188,8 +279,7 @@ void pair_region_open(struct pair_region *region, struct pair_side *owner, struc
     memset(region, 0, sizeof *region);
     region->owner = owner;
     region->len = len;
-    region->memory = malloc(len + 2 * PAIR_CANARY);
-    assert_non_null(region->memory);
+    region->memory = pair_alloc(len + 2 * PAIR_CANARY);
     memset(region->memory, 0xc3, len + 2 * PAIR_CANARY);
     region->bytes = region->memory + PAIR_CANARY;
     memset(region->bytes, PAIR_FILL, len);
@@ -230,7 +320,7 @@ void pair_region_close(struct pair_region *region)
     if (region->rkey)
         pair_ops->rkey_release(region->rkey);
     pair_region_check(region, 0, region->len);
-    free(region->memory);
+    pair_free(region->memory, region->len + 2 * PAIR_CANARY);
 }
 
 struct ros2_remote pair_remote(const struct pair_region *region, uint64_t offset, uint64_t len)

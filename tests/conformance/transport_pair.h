@@ -16,6 +16,21 @@
 /* The plugin; set by pair_group_setup, the group's setup function. */
 extern const struct ros2_transport_ops *pair_ops;
 int pair_group_setup(void **state);
+/* Loads it before the group runs, to choose its cases by pair_ops->flags; false: it has none of them. */
+bool pair_has(unsigned flags);
+bool pair_is(const char *name);
+/* Runs the cases whose test_func is set. */
+int pair_run(const char *name, struct CMUnitTest *tests, size_t count);
+#define PAIR_CASE_IF(condition, ...) \
+    ((condition) ? (struct CMUnitTest)__VA_ARGS__ : (struct CMUnitTest){0})
+#define PAIR_RUN(name, tests) pair_run(name, tests, sizeof(tests) / sizeof((tests)[0]))
+
+/* An address to listen on that nobody else has: port 0, or a path in a folder that is removed at exit. Of tests that need
+ * several at a time each call gives another one. */
+const char *pair_listen_address(void);
+/* Memory that regions can be made of: shared with the peer where the transport maps it. All zeros. */
+void *pair_alloc(size_t len);
+void pair_free(void *memory, size_t len);
 
 /* An op that counts how often it is completed. */
 struct pair_op {

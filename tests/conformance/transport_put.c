@@ -442,7 +442,7 @@ static void a_full_queue_says_eagain_and_recovers(void **state)
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
-    const struct CMUnitTest tests[] = {
+    struct CMUnitTest tests[] = {
         CASE(put_lands_exactly),
         CASE(pieces_of_unequal_lengths_form_one_stream),
         CASE(puts_larger_than_any_socket_buffer_land),
@@ -458,5 +458,5 @@ int main(void)
         CASE(a_full_queue_says_eagain_and_recovers),
     };
 
-    return cmocka_run_group_tests_name("transport_put", tests, pair_group_setup, NULL);
+    return PAIR_RUN("transport_put", tests);
 }
