@@ -26,13 +26,19 @@ tests_conformance_transport_put_LDADD = $(test_base)
 tests_conformance_transport_regions_SOURCES = tests/conformance/transport_regions.c $(transport_pair)
 tests_conformance_transport_regions_LDADD = $(test_base)
 
-conformance_scripts =
+# The programs above run on tcp; each script runs one of them on shm.
+conformance_scripts = \
+	tests/conformance/transport_endpoints_shm.sh \
+	tests/conformance/transport_ends_shm.sh \
+	tests/conformance/transport_get_shm.sh \
+	tests/conformance/transport_messages_shm.sh \
+	tests/conformance/transport_put_shm.sh \
+	tests/conformance/transport_regions_shm.sh
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(conformance_programs)
-TESTS += $(conformance_programs)
+TESTS += $(conformance_programs) $(conformance_scripts)
 endif
-TESTS += $(conformance_scripts)
 EXTRA_DIST += $(conformance_scripts)
 
 # The engine suite is one program; each script runs it on one engine, configuration and stack of layers. Beside it,
