@@ -26,17 +26,22 @@ tests_conformance_transport_put_LDADD = $(test_base)
 tests_conformance_transport_regions_SOURCES = tests/conformance/transport_regions.c $(transport_pair)
 tests_conformance_transport_regions_LDADD = $(test_base)
 
+# For transports that map the peer's memory: run by its script only.
+tests_conformance_transport_map_SOURCES = tests/conformance/transport_map.c $(transport_pair)
+tests_conformance_transport_map_LDADD = $(test_base)
+
 # The programs above run on tcp; each script runs one of them on shm.
 conformance_scripts = \
 	tests/conformance/transport_endpoints_shm.sh \
 	tests/conformance/transport_ends_shm.sh \
 	tests/conformance/transport_get_shm.sh \
+	tests/conformance/transport_map_shm.sh \
 	tests/conformance/transport_messages_shm.sh \
 	tests/conformance/transport_put_shm.sh \
 	tests/conformance/transport_regions_shm.sh
 
 if HAVE_CMOCKA
-check_PROGRAMS += $(conformance_programs)
+check_PROGRAMS += $(conformance_programs) tests/conformance/transport_map
 TESTS += $(conformance_programs) $(conformance_scripts)
 endif
 EXTRA_DIST += $(conformance_scripts)
