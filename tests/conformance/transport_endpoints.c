@@ -6,11 +6,13 @@
 #include "tests/conformance/transport_pair.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -284,6 +286,33 @@ static void a_paused_listener_accepts_later(void **state)
     pair_ops->listener_close(listener);
 }
 
+static void a_path_that_nobody_listens_on_is_taken_over(void **state)
+{
+    struct pair *p = *state;
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct ros2_listener *listener = NULL;
+    const char *path = pair_listen_address();
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    /* Left behind by a process that is gone. */
+    memcpy(at.sun_path, path, strlen(path));
+    assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    close(fd);
+    assert_int_equal(
+        pair_ops->listen(p->b.domain, path, (ros2_accept_fn *)(uintptr_t)1, NULL, &listener), 0);
+    pair_ops->listener_close(listener);
+    assert_int_equal(access(path, F_OK), -1); /* it goes with its listener */
+    /* But nothing else is: whose file this is, is not known. */
+    listener = NULL;
+    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    close(fd);
+    assert_int_equal(
+        pair_ops->listen(p->b.domain, path, (ros2_accept_fn *)(uintptr_t)1, NULL, &listener),
+        -EADDRINUSE);
+    assert_null(listener);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void accept_and_forget(void *arg, struct ros2_listener *listener, struct ros2_ep *ep)
 {
     int *count = arg;
@@ -413,6 +442,7 @@ int main(void)
         CASE(hundreds_of_endpoints_each_get_their_own),
         CASE(a_flood_on_one_endpoint_does_not_starve_another),
         CASE(a_paused_listener_accepts_later),
+        CASE_IF(pair_has(ROS2_TRANSPORT_MAP_PEER), a_path_that_nobody_listens_on_is_taken_over),
         CASE(an_endpoint_that_nobody_wants_is_closed),
         CASE(a_listener_may_close_in_its_own_callback),
         CASE(a_thousand_cycles_leak_nothing),

@@ -239,6 +239,26 @@ static void abort_in_the_middle_of_a_get_by_its_target(void **state)
     abort_by_the_target(*state, true);
 }
 
+/* The sender cannot know yet. */
+static void a_put_after_the_targets_abort_lands_nowhere(void **state)
+{
+    struct pair *p = *state;
+    struct pair_region r;
+    struct pair_op op;
+
+    pair_region_open(&r, &p->b, &p->a, 1000, READ | WRITE);
+    pair_put(&p->a, "before", 6, pair_remote(&r, 0, 6), "m", 1, &op);
+    pair_until(p, p->b.messages == 1 && op.calls == 1);
+    pair_ops->ep_abort(p->b.ep);
+    p->b.ep = NULL;
+    memset(r.bytes, PAIR_FILL, 6);
+    pair_put(&p->a, "behind", 6, pair_remote(&r, 100, 6), "m", 1, &op);
+    pair_until(p, p->a.closed);
+    assert_int_equal(op.calls, 1);
+    pair_region_check(&r, 0, 0);
+    pair_region_close(&r);
+}
+
 static void domain_close_ends_all_that_is_left(void **state)
 {
     struct pair p;
@@ -410,12 +430,16 @@ static void the_death_of_the_peers_process_is_told(void **state)
 static void a_forked_childs_domain_close_leaves_the_parent_alone(void **state)
 {
     struct pair *p = *state;
+    struct pair_region r;
+    struct pair_op op;
     int status;
 
+    pair_region_open(&r, &p->b, &p->a, 100, WRITE);
     pair_settle(p);
     const pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        pair_ops->region_deregister(r.region);
         pair_ops->domain_close(p->a.domain);
         pair_ops->domain_close(p->b.domain);
         _exit(0);
@@ -433,7 +457,10 @@ static void a_forked_childs_domain_close_leaves_the_parent_alone(void **state)
         }
         pair_until(p, p->b.messages == i);
     }
+    pair_put(&p->a, "still", 5, pair_remote(&r, 0, 5), NULL, 0, &op);
+    pair_until(p, op.calls == 1 && memcmp(r.bytes, "still", 5) == 0);
     assert_int_equal(p->a.closed + p->b.closed, 0);
+    pair_region_close(&r);
 }
 
 int main(void)
@@ -450,6 +477,7 @@ int main(void)
         CASE(abort_in_the_middle_of_a_put_by_its_target),
         CASE(abort_in_the_middle_of_a_get_by_its_asker),
         CASE(abort_in_the_middle_of_a_get_by_its_target),
+        CASE(a_put_after_the_targets_abort_lands_nowhere),
         cmocka_unit_test(domain_close_ends_all_that_is_left),
         CASE(a_handler_may_abort_its_own_endpoint),
         CASE(a_handler_may_close_its_own_endpoint),

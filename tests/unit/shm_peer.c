@@ -99,8 +99,12 @@ bool shm_peer_welcomed(struct shm_peer_hand *peer)
     if (recvmsg(peer->socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
         return false;
     assert_int_equal(greeting.kind, SHM_WELCOME);
-    assert_true(CMSG_FIRSTHDR(&msg) && CMSG_FIRSTHDR(&msg)->cmsg_len == CMSG_LEN(sizeof fd));
-    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof fd);
+    const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+    if (!cmsg || cmsg->cmsg_len != CMSG_LEN(sizeof fd)) {
+        fail_msg("WELCOME came without a descriptor");
+        return false;
+    }
+    memcpy(&fd, CMSG_DATA(cmsg), sizeof fd);
     assert_int_equal(shm_file_map(fd, SHM_TABLE_LEN, &map, &why), 0);
     peer->victim_table = map;
     close(fd);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/timerfd.h>
 
 #include "transports/shm/endpoint.h"
@@ -92,6 +93,28 @@ close_epoll:
     return rc;
 }
 
+/* A page that is empty in a forked child. Without one getpid() does, a system call each time. */
+static const volatile uint32_t *open_living(void)
+{
+    uint32_t *page =
+        mmap(NULL, SHM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return NULL;
+    if (madvise(page, SHM_PAGE, MADV_WIPEONFORK) < 0) {
+        munmap(page, SHM_PAGE);
+        return NULL;
+    }
+    *page = 1;
+    return page;
+}
+
+static void close_living(struct ros2_domain *domain)
+{
+    if (domain->living)
+        munmap((void *)(uintptr_t)domain->living, SHM_PAGE);
+}
+
 int shm_domain_open(const struct ros2_domain_options *options, struct ros2_domain **domain_p)
 {
     const struct ros2_host *host = options->host;
@@ -115,6 +138,7 @@ int shm_domain_open(const struct ros2_domain_options *options, struct ros2_domai
         send_queue > max_message + ITEM_ROOM ? send_queue : max_message + ITEM_ROOM;
     domain->pid = getpid();
     domain->owner = pthread_self();
+    domain->living = open_living();
     init_lists(domain);
     rc = open_fds(domain);
     if (rc < 0)
@@ -122,6 +146,7 @@ int shm_domain_open(const struct ros2_domain_options *options, struct ros2_domai
     *domain_p = domain;
     return 0;
 free_scratch:
+    close_living(domain);
     free(domain->scratch);
 free_domain:
     free(domain);
@@ -151,6 +176,7 @@ void shm_domain_close(struct ros2_domain *domain)
     close(domain->timer_fd);
     close(domain->epoll_fd);
     shm_regions_fini(&domain->regions);
+    close_living(domain);
     free(domain->scratch);
     free(domain);
 }
@@ -216,11 +242,12 @@ static bool settle_output(struct ros2_domain *domain)
         shm_list_append(&domain->output, &ep->output_link);
         if (ep->state < SHM_EP_OPEN)
             continue; /* not before it is connected, which epoll tells */
-        shm_rma_pump(ep, SHM_TURN_BYTES);
-        if (shm_queue_head(&ep->queue))
+        if (ep->state == SHM_EP_LINGERING)
+            shm_linger_go_on(ep);
+        else
+            shm_rma_pump(ep, SHM_TURN_BYTES);
+        if (ep->state <= SHM_EP_LINGERING && shm_queue_head(&ep->queue))
             settled &= ep->blocked && shm_ep_sleep(ep);
-        else if (ep->state == SHM_EP_LINGERING)
-            settled = false; /* its end is for progress */
     }
     return settled;
 }

@@ -29,6 +29,8 @@ struct ros2_domain {
     int epoll_fd, timer_fd;
     enum shm_source timer_source;
     pid_t pid;
+    const volatile uint32_t
+        *living; /* 1, in a page that a forked child finds empty; NULL: there is no such page */
     pthread_t owner;
     uint8_t *scratch; /* a received record, as the handler sees it */
 
@@ -78,9 +80,11 @@ int shm_domain_watch(struct ros2_domain *domain, int fd, uint32_t events, enum s
  * shuts the connection down, for the same reason. */
 void shm_domain_close_fd(struct ros2_domain *domain, int fd);
 
+/* Is this a forked child, which must leave alone what it shares with its parent? Asked for each transfer, so without asking
+ * the system where that is possible. */
 static inline bool shm_domain_forked(const struct ros2_domain *domain)
 {
-    return getpid() != domain->pid;
+    return domain->living ? *domain->living == 0 : getpid() != domain->pid;
 }
 
 /* Debug builds: the caller is the owner. A forked child is let through, to drop what it inherited. */
