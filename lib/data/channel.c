@@ -405,6 +405,12 @@ int ros2i_channel_submit(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t
     return 0;
 }
 
+void ros2i_channel_cancel(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t now_ns)
+{
+    ch->now_ns = now_ns;
+    ros2i_quiesce_cancel(ch, op);
+}
+
 void ros2i_channel_push(struct ros2i_channel *ch)
 {
     if (ch->state == ROS2I_CHANNEL_READY && !ros2i_keepalive_stale(ch))

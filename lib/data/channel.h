@@ -2,8 +2,9 @@
 /* A channel: one endpoint of one transport in a domain of its own, over which a queue's operations go.
  *
  * Owner: one thread at a time, the queue's; no locks. Nothing here blocks, and done() of operations runs only from
- * ros2i_channel_progress(), _push(), _attached() and _destroy(). A lost connection is made again as long as operations wait, with
- * the epoch raised and the requests in flight replayed; an operation ends with a result or at its deadline. */
+ * ros2i_channel_progress(), _push(), _cancel(), _attached() and _destroy(). A lost connection is made again as long as
+ * operations wait, with the epoch raised and the requests in flight replayed; an operation ends with a result or at its
+ * deadline. */
 #ifndef ROS2I_CHANNEL_H
 #define ROS2I_CHANNEL_H
 
@@ -97,6 +98,9 @@ void ros2i_channel_last(const struct ros2i_channel *ch, uint64_t *epoch_p, uint6
 /* Takes op, which is done() later, from progress(); op->deadline_ns may be past. now_ns: monotonic. Blocks never.
  * 0, or -ENOMEM: then op was not taken. */
 int ros2i_channel_submit(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t now_ns);
+/* op, submitted here and not done, is not wanted any more: it ends within the grace period of its deadline, with -ECANCELED
+ * or with what it has achieved by then. done() may run. */
+void ros2i_channel_cancel(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t now_ns);
 /* Sends what was submitted without looking for answers first, when the channel is known to live: saves the system call that
  * progress() would spend on finding nothing. done() may run. */
 void ros2i_channel_push(struct ros2i_channel *ch);

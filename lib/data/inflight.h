@@ -35,6 +35,7 @@ struct ros2i_slot {
     struct ros2i_op *op;             /* NULL when FREE or ABANDONED */
     struct ros2_region *region;      /* exposed to the daemon; NULL: nothing is */
     struct ros2i_bounce_lease lease; /* where the region is, if not in op's buffer */
+    uint64_t sent_ns;                /* when the request left, the last time */
     size_t at;                       /* the piece of op's buffer: [at, at + len) */
     uint32_t len;
     enum ros2i_slot_state state;

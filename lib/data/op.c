@@ -59,7 +59,7 @@ void ros2i_op_conclude(struct ros2i_op *op)
         return;
     }
     op->result = op->error;
-    if (op->kind == ROS2I_OP_WRITE && op->error_at > 0) {
+    if (op->kind == ROS2I_OP_WRITE && op->error_at > 0 && !(op->flags & ROS2I_OP_PART)) {
         size_t used = strlen(op->text);
         snprintf(op->text + used, sizeof(op->text) - used, " (%zu of %zu bytes are written)",
                  op->error_at, op->len);

@@ -21,6 +21,7 @@ enum ros2i_op_flag {
     ROS2I_OP_APPEND =
         1 << 0, /* WRITE: the daemon chooses the offset; one piece at a time, never replayed */
     ROS2I_OP_DATASYNC = 1 << 1, /* FSYNC */
+    ROS2I_OP_PART = 1 << 2,     /* of a larger operation, whose text says how much is written */
 };
 
 enum ros2i_op_phase {
@@ -51,10 +52,13 @@ struct ros2i_op {
     uint64_t durability_epoch; /* WRITE, FSYNC: of the latest answer */
     bool epoch_known,
         epoch_changed; /* there was an answer; two answers of one WRITE named different epochs */
+    uint64_t sent_ns;  /* of the request whose answer came last: when it left; 0: no answer came */
+    uint32_t daemon_queue_ns, engine_ns; /* of that request, at the daemon; saturated */
 
     /* The channel's while the operation is in flight. */
     enum ros2i_op_phase phase;
     bool pending;    /* has pieces to issue: in the channel's list */
+    bool cancelled;  /* by its owner: it ends as at a deadline, with another error */
     uint32_t pieces; /* in slots */
     size_t issued;   /* bytes given to slots */
     size_t limit;    /* bytes to issue: len, or less once the file's end is known */

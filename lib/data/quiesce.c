@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Quiescence: an operation ends only when nothing can touch its buffer any more. Owner: the channel's thread.
  *
- * At the deadline CANCEL is sent for each request in flight, and the operation waits a grace period for the answers, which
- * tell whether it took effect after all. At the end of the grace period the memory is deregistered, which is final on a
- * transport that revokes; where the transport says -EBUSY the connection is aborted first, after which nothing moves. Only
- * then does done() run. An inline request exposes nothing: an unanswered read ends at the deadline itself. */
+ * At the deadline, or when its owner cancels it, CANCEL is sent for each request in flight, and the operation waits a
+ * grace period for the answers, which tell whether it took effect after all. At the end of the grace period the memory is
+ * deregistered, which is final on a transport that revokes; where the transport says -EBUSY the connection is aborted
+ * first, after which nothing moves. Only then does done() run. An inline request exposes nothing: an unanswered read ends
+ * at the deadline itself. */
 #include "config.h"
 
 #include "lib/data/quiesce.h"
@@ -31,10 +32,12 @@ uint64_t ros2i_quiesce_grace_ns(uint64_t now_ns, uint64_t deadline_ns)
 
 int ros2i_quiesce_timed_out(const struct ros2i_channel *ch, const struct ros2i_op *op)
 {
+    const char *doubt =
+        op->kind == ROS2I_OP_WRITE && op->issued > 0 ? "; what is written is unknown" : "";
+    if (op->cancelled)
+        return ros2i_fail(ECANCELED, "cancelled before it was done%s", doubt);
     if (ch->state == ROS2I_CHANNEL_READY || ch->last_error == 0)
-        return ros2i_fail(
-            ETIMEDOUT, "no answer from the daemon by the deadline%s",
-            op->kind == ROS2I_OP_WRITE && op->issued > 0 ? "; what is written is unknown" : "");
+        return ros2i_fail(ETIMEDOUT, "no answer from the daemon by the deadline%s", doubt);
     return ros2i_fail(ETIMEDOUT, "no data channel by the deadline; last cause: %s", ch->last_text);
 }
 
@@ -141,6 +144,14 @@ static void grace_over(struct ros2i_channel *ch, struct ros2i_op *op)
         ch,
         ros2i_fail(EBUSY,
                    "the connection was broken to take a buffer back that the daemon was reading"));
+}
+
+void ros2i_quiesce_cancel(struct ros2i_channel *ch, struct ros2i_op *op)
+{
+    if (op->phase != ROS2I_OP_ACTIVE)
+        return; /* its deadline has passed: it ends within the grace period */
+    op->cancelled = true;
+    deadline_passed(ch, op);
 }
 
 void ros2i_quiesce_due(struct ros2i_timer *timer)

@@ -10,6 +10,8 @@
 uint64_t ros2i_quiesce_grace_ns(uint64_t now_ns, uint64_t deadline_ns);
 /* Fired by an operation's timer: at its deadline, then at the end of the grace period. */
 void ros2i_quiesce_due(struct ros2i_timer *timer);
+/* op, in flight, is not wanted any more: as if its deadline had passed, but with -ECANCELED. */
+void ros2i_quiesce_cancel(struct ros2i_channel *ch, struct ros2i_op *op);
 /* Ends remote access to slot's memory. 0: it is over. -EBUSY: the peer is being sent bytes of it. */
 int ros2i_quiesce_hide(struct ros2i_channel *ch, struct ros2i_slot *slot);
 /* The same, at any price: 0, or -EBUSY after the channel was lost for it; the slot is then queued, free or abandoned. */
@@ -18,7 +20,7 @@ int ros2i_quiesce_force(struct ros2i_channel *ch, struct ros2i_slot *slot);
 bool ros2i_quiesce_uses(const struct ros2i_channel *ch, const void *addr, size_t len);
 /* Ends all such operations now, with -ECANCELED; breaks the connection for it. */
 void ros2i_quiesce_take_back(struct ros2i_channel *ch, const void *addr, size_t len);
-/* Sets the text of an operation that got no answer in time; returns -ETIMEDOUT. */
+/* Sets the text of an operation that got no answer in time, -ETIMEDOUT, or before it was cancelled, -ECANCELED. */
 int ros2i_quiesce_timed_out(const struct ros2i_channel *ch, const struct ros2i_op *op);
 
 #endif

@@ -128,6 +128,14 @@ static void write_done(struct ros2i_channel *ch, struct ros2i_slot *slot,
     finish_piece(ch, slot, reply->bytes);
 }
 
+static void take_times(struct ros2i_op *op, const struct ros2i_slot *slot,
+                       const struct ros2i_reply *reply)
+{
+    op->sent_ns = slot->sent_ns;
+    op->daemon_queue_ns = reply->queue_ns;
+    op->engine_ns = reply->engine_ns;
+}
+
 int ros2i_reply_handle(struct ros2i_channel *ch, const struct ros2i_msg *msg)
 {
     struct ros2i_slot *slot = ros2i_inflight_find(&ch->inflight, msg->request_id);
@@ -146,6 +154,8 @@ int ros2i_reply_handle(struct ros2i_channel *ch, const struct ros2i_msg *msg)
     /* A daemon that answers while it still reads the memory is broken off; the replay asks again. */
     if (ros2i_quiesce_force(ch, slot) < 0)
         return 0;
+    if (msg->type == ROS2I_MSG_REPLY)
+        take_times(slot->op, slot, &msg->u.reply);
     if (msg->type == ROS2I_MSG_PONG)
         finish_piece(ch, slot, 0);
     else if (msg->u.reply.status != 0)

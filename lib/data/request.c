@@ -166,6 +166,7 @@ static int send_request(struct ros2i_channel *ch, struct ros2i_slot *slot)
         return rc;
     ch->replays += slot->was_sent;
     slot->was_sent = true;
+    slot->sent_ns = ch->now_ns;
     ros2i_inflight_move(&ch->inflight, slot, ROS2I_SLOT_SENT);
     return 0;
 }
