@@ -23,8 +23,6 @@
 /* As long as ros2d spins by default. Not tuned by measurement yet; longer takes the core from a daemon on this machine. */
 #define SPIN_NS            20000u
 #define POLL_ONLY_PAUSE_NS 50000u
-/* An attach that fails for another reason than a lost session is tried again after so long. */
-#define ATTACH_NS (5 * ROS2I_NS_PER_S)
 
 /* -- numbers: the daemon knows a queue by its number, and remembers the last epoch and results of each -- */
 
@@ -154,65 +152,110 @@ struct ros2i_op *ros2i_queue_reap(struct ros2i_queue *queue)
     return op;
 }
 
-int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op)
+int ros2i_queue_add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now_ns)
 {
     assert(pthread_equal(queue->owner, pthread_self()));
     op->queue = queue;
     op->done = on_done;
     ros2i_fork_enter(&queue->busy);
-    int rc = ros2i_channel_submit(queue->channel, op, ros2i_now_ns());
-    if (rc == 0)
-        ros2i_channel_push(queue->channel);
+    int rc = ros2i_channel_submit(queue->channel, op, now_ns);
     ros2i_fork_leave(&queue->busy);
     return rc;
 }
 
-/* The daemon refused the channel: asks the control plane, once, whether the session lives. Blocks. */
-static void attach(struct ros2i_queue *queue, uint64_t deadline_ns)
+void ros2i_queue_push(struct ros2i_queue *queue)
 {
-    uint64_t limit = ros2i_now_ns() + ATTACH_NS;
-    int rc = ros2i_client_attach(queue->client, deadline_ns < limit ? deadline_ns : limit);
+    ros2i_fork_enter(&queue->busy);
+    ros2i_channel_push(queue->channel);
+    ros2i_fork_leave(&queue->busy);
+}
+
+int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op)
+{
+    int rc = ros2i_queue_add(queue, op, ros2i_now_ns());
+    if (rc == 0)
+        ros2i_queue_push(queue);
+    return rc;
+}
+
+void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op)
+{
+    assert(pthread_equal(queue->owner, pthread_self()));
+    ros2i_fork_enter(&queue->busy);
+    ros2i_channel_cancel(queue->channel, op, ros2i_now_ns());
+    ros2i_fork_leave(&queue->busy);
+}
+
+/* -- attaching -- */
+
+bool ros2i_queue_awaits_attach(const struct ros2i_queue *queue)
+{
+    return queue->channel->state == ROS2I_CHANNEL_AWAIT_ATTACH;
+}
+
+void ros2i_queue_attached(struct ros2i_queue *queue, int rc)
+{
     ros2i_fork_enter(&queue->busy);
     ros2i_channel_attached(queue->channel, rc);
     ros2i_fork_leave(&queue->busy);
 }
 
-static int progress_at(struct ros2i_queue *queue, uint64_t now_ns)
+/* The daemon refused the channel: asks the control plane, once, whether the session lives. Blocks. */
+static void attach(struct ros2i_queue *queue, uint64_t deadline_ns)
 {
+    uint64_t limit = ros2i_now_ns() + ROS2I_QUEUE_ATTACH_NS;
+    int rc = ros2i_client_attach(queue->client, deadline_ns < limit ? deadline_ns : limit);
+    ros2i_queue_attached(queue, rc);
+}
+
+/* -- waiting -- */
+
+uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait)
+{
+    assert(pthread_equal(queue->owner, pthread_self()));
+    uint64_t now_ns = ros2i_now_ns();
     ros2i_fork_enter(&queue->busy);
     int events = ros2i_channel_progress(queue->channel, now_ns);
     ros2i_fork_leave(&queue->busy);
-    return events;
+    if (events > 0 || wait->spin_until_ns == 0)
+        wait->spin_until_ns = now_ns + queue->spin_ns;
+    return now_ns;
 }
 
-int ros2i_queue_progress(struct ros2i_queue *queue)
-{
-    assert(pthread_equal(queue->owner, pthread_self()));
-    return progress_at(queue, ros2i_now_ns());
-}
-
-/* Until the descriptor has news or the channel has something to do by the clock. A signal ends it early, which is harmless. */
-static void sleep_on(struct ros2i_queue *queue, uint64_t now_ns)
+int ros2i_queue_arm(struct ros2i_queue *queue, uint64_t *next_ns_p)
 {
     ros2i_fork_enter(&queue->busy);
     int rc = ros2i_channel_arm(queue->channel);
-    uint64_t next_ns = ros2i_channel_next_ns(queue->channel);
+    *next_ns_p = ros2i_channel_next_ns(queue->channel);
     ros2i_fork_leave(&queue->busy);
-    if (rc < 0)
+    return rc;
+}
+
+void ros2i_queue_pause(struct ros2i_queue *queue, struct ros2i_wait *wait, uint64_t now_ns,
+                       int wake_fd, uint64_t until_ns)
+{
+    if (now_ns < wait->spin_until_ns)
+        return;
+    wait->slept = true;
+    uint64_t next_ns;
+    if (ros2i_queue_arm(queue, &next_ns) < 0)
         return; /* there is work already */
+    if (until_ns < next_ns)
+        next_ns = until_ns;
     uint64_t left = next_ns > now_ns ? next_ns - now_ns : 0;
     if (queue->fd < 0 && left > POLL_ONLY_PAUSE_NS)
         left = POLL_ONLY_PAUSE_NS;
     struct timespec timeout = {(time_t)(left / ROS2I_NS_PER_S), (long)(left % ROS2I_NS_PER_S)};
-    struct pollfd pollfd = {queue->fd, POLLIN, 0};
-    ppoll(&pollfd, queue->fd < 0 ? 0 : 1,
-          next_ns == ROS2I_FOREVER && queue->fd >= 0 ? NULL : &timeout, NULL);
+    struct pollfd pollfd[2] = {{queue->fd, POLLIN, 0}, {wake_fd, POLLIN, 0}}; /* -1 is ignored */
+    /* A signal ends it early, which is harmless. */
+    ppoll(pollfd, wake_fd < 0 ? 1 : 2, next_ns == ROS2I_FOREVER && queue->fd >= 0 ? NULL : &timeout,
+          NULL);
 }
 
 /* Spinning pays only where answers come within it: waits that outlast it halve it, waits within it restore it. */
-static void adapt(struct ros2i_queue *queue, bool slept)
+void ros2i_queue_waited(struct ros2i_queue *queue, const struct ros2i_wait *wait)
 {
-    if (!slept)
+    if (!wait->slept)
         queue->spin_ns = SPIN_NS;
     else if (queue->spin_ns > SPIN_NS / 16)
         queue->spin_ns /= 2;
@@ -220,26 +263,17 @@ static void adapt(struct ros2i_queue *queue, bool slept)
 
 int64_t ros2i_queue_wait(struct ros2i_queue *queue, struct ros2i_op *op)
 {
-    assert(pthread_equal(queue->owner, pthread_self()));
-    uint64_t spin_until = 0;
-    bool slept = false;
+    struct ros2i_wait wait = {0};
     while (op->phase != ROS2I_OP_DONE) {
-        uint64_t now_ns = ros2i_now_ns();
-        int events = progress_at(queue, now_ns);
+        uint64_t now_ns = ros2i_queue_poll(queue, &wait);
         if (op->phase == ROS2I_OP_DONE)
             break;
-        if (queue->channel->state == ROS2I_CHANNEL_AWAIT_ATTACH) {
+        if (ros2i_queue_awaits_attach(queue))
             attach(queue, op->deadline_ns);
-            continue;
-        }
-        if (events > 0 || spin_until == 0)
-            spin_until = now_ns + queue->spin_ns;
-        if (now_ns < spin_until)
-            continue;
-        sleep_on(queue, now_ns);
-        slept = true;
+        else
+            ros2i_queue_pause(queue, &wait, now_ns, -1, ROS2I_FOREVER);
     }
-    adapt(queue, slept);
+    ros2i_queue_waited(queue, &wait);
     take_out(queue, op);
     return op->result < 0 ? ros2i_fail((int)-op->result, "%s", op->text) : op->result;
 }

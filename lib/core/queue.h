@@ -2,7 +2,7 @@
 /* A queue: submission and completion of operations over a channel of its own.
  *
  * Owner: one thread; no locks (debug builds check the owner). Synchronous calls are submit and wait over the calling
- * thread's implicit queue (implicit.h); an asynchronous interface is the same calls with reap. */
+ * thread's implicit queue (implicit.h); a public queue (async.h) has one too, and adds, pushes, polls and reaps. */
 #ifndef ROS2I_QUEUE_H
 #define ROS2I_QUEUE_H
 
@@ -10,8 +10,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "lib/base/clock.h"
 #include "lib/core/client.h"
 #include "lib/data/op.h"
+
+/* An attach that fails for another reason than a lost session is tried again after so long. */
+#define ROS2I_QUEUE_ATTACH_NS (5 * ROS2I_NS_PER_S)
 
 struct ros2i_queue {
     /* Fixed after create. */
@@ -39,14 +43,39 @@ void ros2i_queue_destroy(struct ros2i_queue *queue);
 /* In a forked child, client->lock held. */
 void ros2i_queue_abandon(struct ros2i_queue *queue);
 
-/* op is borrowed until it is reaped or waited for. 0 or -ENOMEM. */
-int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op);
-/* Runs what is due, without blocking. Returns how much there was to do. */
-int ros2i_queue_progress(struct ros2i_queue *queue);
+/* op is borrowed until it is reaped or waited for. 0 or -ENOMEM. What was added leaves with the next push or poll. */
+int ros2i_queue_add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now_ns);
+void ros2i_queue_push(struct ros2i_queue *queue);
+int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op); /* both */
+/* As ros2i_channel_cancel(). */
+void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op);
+/* The daemon refused the channel: somebody is to ask the control plane, then _attached(). */
+bool ros2i_queue_awaits_attach(const struct ros2i_queue *queue);
+/* rc and this thread's text: of ros2i_client_attach(). */
+void ros2i_queue_attached(struct ros2i_queue *queue, int rc);
 /* The first completed operation, taken out; NULL: none. */
 struct ros2i_op *ros2i_queue_reap(struct ros2i_queue *queue);
 /* Blocks until op, submitted here, has ended, which its deadline bounds; takes it out. Returns op->result; the thread's
  * error text is the cause when it is negative. */
 int64_t ros2i_queue_wait(struct ros2i_queue *queue, struct ros2i_op *op);
+
+/* -- waiting for anything: poll, look whether it came, pause, again; at the end waited -- */
+
+/* One wait. Zero it. */
+struct ros2i_wait {
+    uint64_t spin_until_ns;
+    bool slept;
+};
+
+/* Runs what is due, without blocking. Returns the time it did so at. */
+uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait);
+/* Returns at once as long as spinning may pay; then sleeps until there is something to poll for, wake_fd is readable (-1:
+ * none) or until_ns. */
+void ros2i_queue_pause(struct ros2i_queue *queue, struct ros2i_wait *wait, uint64_t now_ns,
+                       int wake_fd, uint64_t until_ns);
+/* What was waited for has come. */
+void ros2i_queue_waited(struct ros2i_queue *queue, const struct ros2i_wait *wait);
+/* The owner is about to sleep on queue->fd. 0: it may, until *next_ns_p; -EAGAIN: there is something to poll for. */
+int ros2i_queue_arm(struct ros2i_queue *queue, uint64_t *next_ns_p);
 
 #endif
