@@ -8,19 +8,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/core/file_op.h"
 #include "lib/core/implicit.h"
 #include "lib/core/open_flags.h"
 #include "lib/core/path.h"
 
 /* -- open, close -- */
 
-static int create_file(struct ros2_client *client, const char *path, struct ros2_file **file_p)
+int ros2i_file_create(struct ros2_client *client, const char *path, struct ros2_file **file_p)
 {
     struct ros2_file *file = calloc(1, sizeof(*file));
     char *copy = strdup(path);
@@ -37,7 +37,7 @@ static int create_file(struct ros2_client *client, const char *path, struct ros2
     return 0;
 }
 
-static void free_file(struct ros2_file *file)
+void ros2i_file_free(struct ros2_file *file)
 {
     pthread_mutex_destroy(&file->offset_lock);
     ros2i_unsynced_fini(&file->unsynced);
@@ -45,33 +45,38 @@ static void free_file(struct ros2_file *file)
     free(file);
 }
 
-static void link_file(struct ros2_client *client, struct ros2_file *file)
+void ros2i_file_link(struct ros2_file *file)
 {
-    pthread_mutex_lock(&client->lock);
+    struct ros2_client *client = file->client;
+    file->prev = NULL;
     file->next = client->files;
     if (file->next)
         file->next->prev = file;
     client->files = file;
-    pthread_mutex_unlock(&client->lock);
 }
 
-static bool unlink_file(struct ros2_file *file)
+bool ros2i_file_unlink(struct ros2_file *file)
 {
-    struct ros2_client *client = file->client;
-    pthread_mutex_lock(&client->lock);
-    *(file->prev ? &file->prev->next : &client->files) = file->next;
+    *(file->prev ? &file->prev->next : &file->client->files) = file->next;
     if (file->next)
         file->next->prev = file->prev;
-    bool inherited = file->inherited;
-    pthread_mutex_unlock(&client->lock);
-    return inherited;
+    return file->inherited;
+}
+
+void ros2i_file_opened(struct ros2_file *file, const struct ros2i_open_item *item)
+{
+    file->handle = item->capability.handle;
+    file->readable = (item->open_flags & ROS2_OPEN_READ) != 0;
+    file->writable = (item->open_flags & ROS2_OPEN_WRITE) != 0;
+    file->append = (item->open_flags & ROS2_OPEN_APPEND) != 0;
+    file->directory = (item->attr.mode & S_IFMT) == S_IFDIR;
 }
 
 int ros2i_file_open(struct ros2_client *client, const char *path, unsigned open_flags,
                     uint32_t mode, uint64_t deadline_ns, struct ros2_file **file_p)
 {
     struct ros2_file *file = NULL;
-    int rc = create_file(client, path, &file);
+    int rc = ros2i_file_create(client, path, &file);
     if (rc < 0)
         return rc;
     struct ros2i_open_item item = {.path = path, .open_flags = open_flags, .mode = mode};
@@ -82,16 +87,29 @@ int ros2i_file_open(struct ros2_client *client, const char *path, unsigned open_
         rc = ros2i_fail(-item.err, "%s",
                         item.error_text[0] ? item.error_text : ros2i_strerror(-item.err));
     if (rc < 0) {
-        free_file(file);
+        ros2i_file_free(file);
         return rc;
     }
-    file->handle = item.capability.handle;
-    file->readable = (open_flags & ROS2_OPEN_READ) != 0;
-    file->writable = (open_flags & ROS2_OPEN_WRITE) != 0;
-    file->append = (open_flags & ROS2_OPEN_APPEND) != 0;
-    file->directory = (item.attr.mode & S_IFMT) == S_IFDIR;
-    link_file(client, file);
+    ros2i_file_opened(file, &item);
+    pthread_mutex_lock(&client->lock);
+    ros2i_file_link(file);
+    pthread_mutex_unlock(&client->lock);
     *file_p = file;
+    return 0;
+}
+
+int ros2i_file_open_args(const char *path, int flags, struct ros2i_path *resolved,
+                         unsigned *open_flags_p)
+{
+    int rc = ros2i_open_flags(flags, open_flags_p);
+    if (rc == 0)
+        rc = ros2i_path_resolve(path, resolved);
+    if (rc < 0)
+        return rc;
+    if (resolved->directory && (*open_flags_p & ROS2_OPEN_CREATE))
+        return ros2i_fail(EISDIR, "a file is to be created and the path names a directory");
+    if (resolved->directory)
+        *open_flags_p |= ROS2_OPEN_DIRECTORY;
     return 0;
 }
 
@@ -100,17 +118,19 @@ int ros2_open(struct ros2_client *client, const char *path, int flags, mode_t mo
 {
     struct ros2i_path resolved;
     unsigned open_flags;
-    int rc = ros2i_open_flags(flags, &open_flags);
-    if (rc == 0)
-        rc = ros2i_path_resolve(path, &resolved);
-    if (rc == 0 && resolved.directory && (open_flags & ROS2_OPEN_CREATE))
-        rc = ros2i_fail(EISDIR, "a file is to be created and the path names a directory");
-    if (rc == 0 && resolved.directory)
-        open_flags |= ROS2_OPEN_DIRECTORY;
+    int rc = ros2i_file_open_args(path, flags, &resolved, &open_flags);
     if (rc == 0)
         rc = ros2i_file_open(client, resolved.text, open_flags, mode & 07777,
                              ros2i_client_deadline(client), file_p);
     return rc < 0 ? ros2i_fail_prefix(rc, "open %s", path ? path : "(null)") : 0;
+}
+
+void ros2i_file_log_close(const struct ros2_file *file, int rc, bool has_text)
+{
+    if (rc != 0)
+        ros2i_log(ROS2_LOG_INFO, "core",
+                  "close %s: not told to the daemon, the session's end closes it: %s", file->path,
+                  has_text ? ros2i_error() : ros2i_strerror(rc));
 }
 
 int ros2_close(struct ros2_file *file)
@@ -118,19 +138,17 @@ int ros2_close(struct ros2_file *file)
     if (!file)
         return 0;
     struct ros2_client *client = file->client;
-    bool inherited = unlink_file(file);
-    /* One round trip for each close. Handles could be gathered and closed in batches, at the price of descriptors that
-     * stay open at the daemon for longer than the caller believes. */
+    pthread_mutex_lock(&client->lock);
+    bool inherited = ros2i_file_unlink(file);
+    pthread_mutex_unlock(&client->lock);
+    /* One round trip for each close. A queue makes one message of many. */
     if (!inherited) {
         int err = 0;
         int rc = ros2i_control_close_many(client->control, &file->handle, 1, &err,
                                           ros2i_client_deadline(client));
-        if (rc < 0 || err != 0)
-            ros2i_log(ROS2_LOG_INFO, "core",
-                      "close %s: not told to the daemon, the session's end closes it: %s",
-                      file->path, rc < 0 ? ros2i_error() : ros2i_strerror(err < 0 ? -err : err));
+        ros2i_file_log_close(file, rc < 0 ? rc : err, rc < 0);
     }
-    free_file(file);
+    ros2i_file_free(file);
     return 0;
 }
 
@@ -143,59 +161,39 @@ void ros2i_file_after_fork(struct ros2_file *file)
 
 /* -- read, write -- */
 
-static int check_transfer(const struct ros2_file *file, bool allowed, const char *what,
-                          const void *buf, size_t len, uint64_t offset)
+/* op is filled but for its deadline. Blocks; 0 or more is op->result. */
+static int64_t run(struct ros2_file *file, struct ros2i_op *op,
+                   const struct ros2i_unsynced_mark *mark)
 {
-    if (file->directory)
-        return ros2i_fail(EISDIR, "it is a directory");
-    if (!allowed)
-        return ros2i_fail(EBADF, "it is not open for %s", what);
-    if (len > SSIZE_MAX)
-        return ros2i_fail(EINVAL, "the length %zu is above SSIZE_MAX", len);
-    if (offset > (uint64_t)INT64_MAX - len)
-        return ros2i_fail(EINVAL, "offset %llu and length %zu go past 2^63 - 1",
-                          (unsigned long long)offset, len);
-    if (!buf && len > 0)
-        return ros2i_fail(EFAULT, "the buffer is NULL");
-    return 0;
+    int rc = ros2i_client_enter(file->client, op->deadline_ns);
+    if (rc < 0)
+        return rc;
+    int64_t result = ros2i_implicit_run(file->client, op);
+    bool began = op->phase != ROS2I_OP_NEW;
+    return began ? ros2i_file_op_conclude(op, file, mark) : result;
 }
 
 static ssize_t read_at(struct ros2_file *file, void *buf, size_t len, uint64_t offset)
 {
-    int rc = check_transfer(file, file->readable, "reading", buf, len, offset);
+    int rc = ros2i_file_op_check(file, ROS2I_OP_READ, !buf, len, offset);
     if (rc < 0 || len == 0)
         return rc;
     struct ros2i_op op;
-    ros2i_op_init(&op, ROS2I_OP_READ, file->handle);
-    op.buf = buf;
-    op.len = len;
-    op.offset = offset;
+    ros2i_file_op_transfer(&op, file, ROS2I_OP_READ, buf, len, offset);
     op.deadline_ns = ros2i_client_deadline(file->client);
-    rc = ros2i_client_enter(file->client, op.deadline_ns);
-    return rc < 0 ? rc : ros2i_implicit_run(file->client, &op);
+    return run(file, &op, NULL);
 }
 
 /* offset_p: in: where to write; out: behind the last byte. */
 static ssize_t write_at(struct ros2_file *file, const void *buf, size_t len, uint64_t *offset_p)
 {
-    int rc =
-        check_transfer(file, file->writable, "writing", buf, len, file->append ? 0 : *offset_p);
+    int rc = ros2i_file_op_check(file, ROS2I_OP_WRITE, !buf, len, *offset_p);
     if (rc < 0 || len == 0)
         return rc;
     struct ros2i_op op;
-    ros2i_op_init(&op, ROS2I_OP_WRITE, file->handle);
-    op.flags = file->append ? ROS2I_OP_APPEND : 0;
-    op.buf = (void *)(uintptr_t)buf; /* only read from */
-    op.len = len;
-    op.offset = file->append ? 0 : *offset_p;
+    ros2i_file_op_transfer(&op, file, ROS2I_OP_WRITE, buf, len, *offset_p);
     op.deadline_ns = ros2i_client_deadline(file->client);
-    rc = ros2i_client_enter(file->client, op.deadline_ns);
-    if (rc < 0)
-        return rc;
-    int64_t written = ros2i_implicit_run(file->client, &op);
-    /* Also of a write that failed in part: what was acknowledged is to be synced. */
-    if (op.epoch_known)
-        ros2i_unsynced_wrote(&file->unsynced, op.durability_epoch, op.epoch_changed);
+    int64_t written = run(file, &op, NULL);
     if (written >= 0)
         *offset_p = file->append ? op.append_end : *offset_p + (uint64_t)written;
     return written;
@@ -277,15 +275,11 @@ int64_t ros2_lseek(struct ros2_file *file, int64_t offset, int whence)
 
 int ros2i_file_sync(struct ros2_file *file, uint64_t deadline_ns)
 {
-    int rc = ros2i_client_enter(file->client, deadline_ns);
-    if (rc < 0)
-        return rc;
-    struct ros2i_unsynced_mark mark = ros2i_unsynced_mark(&file->unsynced);
+    struct ros2i_unsynced_mark mark;
     struct ros2i_op op;
-    ros2i_op_init(&op, ROS2I_OP_FSYNC, file->handle);
+    ros2i_file_op_sync(&op, file, 0, &mark);
     op.deadline_ns = deadline_ns;
-    rc = (int)ros2i_implicit_run(file->client, &op);
-    return rc < 0 ? rc : ros2i_unsynced_synced(&file->unsynced, &mark, op.durability_epoch);
+    return (int)run(file, &op, &mark);
 }
 
 int ros2_fsync(struct ros2_file *file)

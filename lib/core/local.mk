@@ -8,6 +8,7 @@ libcore_la_SOURCES = \
 	lib/core/dir.c \
 	lib/core/endpoints.c \
 	lib/core/file.c \
+	lib/core/file_op.c \
 	lib/core/fork.c \
 	lib/core/implicit.c \
 	lib/core/index.c \

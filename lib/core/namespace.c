@@ -45,7 +45,19 @@ static const char *shown(const char *path)
     return path ? path : "(null)";
 }
 
-/* How every call of this file begins. */
+int ros2i_path_stat(struct ros2_client *client, const char *path, bool directory,
+                    uint64_t deadline_ns, struct ros2_attr *attr)
+{
+    int rc = ros2i_client_enter(client, deadline_ns);
+    if (rc == 0)
+        rc =
+            ros2i_client_error(ros2i_control_stat(client->control, path, false, deadline_ns, attr));
+    if (rc == 0 && directory && (attr->mode & S_IFMT) != S_IFDIR)
+        rc = ros2i_fail(ENOTDIR, "it is not a directory");
+    return rc;
+}
+
+/* How every call of this file but stat begins. */
 static int begin(struct ros2_client *client, const char *path, struct ros2i_path *path_p,
                  uint64_t *deadline_ns_p)
 {
@@ -60,13 +72,10 @@ int ros2_stat(struct ros2_client *client, const char *path, struct stat *st)
 {
     struct ros2i_path resolved;
     struct ros2_attr attr;
-    uint64_t deadline_ns;
-    int rc = begin(client, path, &resolved, &deadline_ns);
+    int rc = ros2i_path_resolve(path, &resolved);
     if (rc == 0)
-        rc = ros2i_client_error(
-            ros2i_control_stat(client->control, resolved.text, false, deadline_ns, &attr));
-    if (rc == 0 && resolved.directory && (attr.mode & S_IFMT) != S_IFDIR)
-        rc = ros2i_fail(ENOTDIR, "it is not a directory");
+        rc = ros2i_path_stat(client, resolved.text, resolved.directory,
+                             ros2i_client_deadline(client), &attr);
     if (rc < 0)
         return ros2i_fail_prefix(rc, "stat %s", shown(path));
     ros2i_stat_from_attr(&attr, st);
