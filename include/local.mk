@@ -10,6 +10,7 @@ ros2include_HEADERS = \
 	include/ros2/index.h \
 	include/ros2/namespace.h \
 	include/ros2/plugin.h \
+	include/ros2/queue.h \
 	include/ros2/ros2.h \
 	include/ros2/transport.h
 nodist_ros2include_HEADERS = include/ros2/version.h

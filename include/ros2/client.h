@@ -59,11 +59,11 @@ struct ros2_connect_options {
 int ros2_connect(const char *url, const struct ros2_connect_options *options,
                  struct ros2_client **client_p);
 
-/** Closes the session and frees the client. Files and directories of it must have been closed; no other thread may be in
- * a call on it, nor call with it later. In a forked child it ends the child's part only: the session is the parent's.
+/** Closes the session and frees the client. Files and directories of it must have been closed, and queues destroyed; no
+ * other thread may be in a call on it, nor call with it later. In a forked child it ends the child's part only: the session is the parent's.
  * client  may be NULL; freed.
- * Threads: any. Blocks: up to 5 s, to tell the daemon, and up to 2 s more when gRPC
- * is slow to stop. Cannot fail: a daemon that is not reached lets the session expire. */
+ * Threads: any. Blocks: up to 5 s, to tell the daemon, up to 2 s more when gRPC is slow to stop, and up to the deadline of
+ * an open, stat or close that a destroyed queue had in flight. Cannot fail: a daemon that is not reached lets the session expire. */
 void ros2_disconnect(struct ros2_client *client);
 
 /** The transport that carries this client's file data, chosen by ros2_connect() for the client's life: "shm", "tcp", ...

@@ -8,6 +8,7 @@
 #include <ros2/file.h>
 #include <ros2/index.h>
 #include <ros2/namespace.h>
+#include <ros2/queue.h>
 #include <ros2/version.h>
 
 #endif

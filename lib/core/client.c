@@ -14,6 +14,7 @@
 #include "lib/base/log.h"
 #include "lib/base/random.h"
 #include "lib/base/secret.h"
+#include "lib/core/async.h"
 #include "lib/core/fork.h"
 #include "lib/core/implicit.h"
 #include "lib/core/queue.h"
@@ -175,6 +176,7 @@ static int connect_with(const struct ros2i_settings *settings, struct ros2_clien
     if (!client)
         return ros2i_fail(ENOMEM, "client: out of memory");
     pthread_mutex_init(&client->lock, NULL);
+    ros2i_worker_init(&client->worker);
     client->timeout_ns = settings->timeout_ns;
     client->checksum = settings->checksum;
     int rc = create_control(client, settings);
@@ -182,6 +184,7 @@ static int connect_with(const struct ros2i_settings *settings, struct ros2_clien
     if (rc == 0)
         rc = open_session(client, deadline_ns);
     if (rc < 0) {
+        ros2i_worker_fini(client);
         free_client(client);
         return rc;
     }
@@ -229,10 +232,19 @@ int ros2_connect(const char *url, const struct ros2_connect_options *options,
     return rc;
 }
 
+static void end_async_queues(struct ros2_client *client)
+{
+    while (client->async_queues) { /* no other thread is in a call on the client */
+        ros2i_log(ROS2_LOG_WARN, "core", "disconnect with a queue: it can only be destroyed now");
+        ros2i_async_end(client->async_queues);
+    }
+}
+
 /* By the caller's deadline, too: a session that cannot be closed by then expires. */
 static void disconnect(struct ros2_client *client, uint64_t deadline_ns)
 {
     uint64_t limit_ns = ros2i_now_ns() + DISCONNECT_NS;
+    end_async_queues(client);
     ros2i_registry_lock();
     ros2i_registry_remove(client);
     pthread_mutex_lock(&client->lock);
@@ -241,6 +253,7 @@ static void disconnect(struct ros2_client *client, uint64_t deadline_ns)
     bool leaked = client->files != NULL, inherited = client->inherited;
     pthread_mutex_unlock(&client->lock);
     ros2i_registry_unlock();
+    ros2i_worker_fini(client);
     if (leaked)
         ros2i_log(ROS2_LOG_WARN, "core",
                   "disconnect with files open: they must not be used any more");

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "lib/control/control.h"
+#include "lib/core/worker.h"
 #include "lib/data/channel.h"
 #include "lib/protocol/session.h"
 #include "ros2/client.h"
@@ -43,6 +44,8 @@ struct ros2_client {
     bool inherited; /* made before a fork(): the session is the parent's to close */
     struct ros2i_queue *queues;
     struct ros2_file *files;
+    struct ros2_queue *async_queues;
+    struct ros2i_worker worker;
     struct ros2i_queue_number *retired; /* free numbers below next_number */
     size_t retired_count, retired_capacity;
     uint32_t next_number;

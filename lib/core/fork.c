@@ -17,6 +17,7 @@
 #include "lib/base/error.h"
 #include "lib/base/random.h"
 #include "lib/base/shared_memory.h"
+#include "lib/core/async.h"
 #include "lib/core/file.h"
 #include "lib/core/implicit.h"
 #include "lib/core/queue.h"
@@ -83,6 +84,9 @@ static void renew_client(struct ros2_client *client)
 {
     while (client->queues)
         ros2i_queue_abandon(client->queues);
+    for (struct ros2_queue *queue = client->async_queues; queue; queue = queue->next)
+        ros2i_async_after_fork(queue);
+    ros2i_worker_after_fork(client);
     client->retired_count = 0;
     client->next_number = 0;
     client->inherited = true;

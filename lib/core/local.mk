@@ -4,8 +4,10 @@
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
 	lib/core/buffer.c \
+	lib/core/async.c \
 	lib/core/client.c \
 	lib/core/dir.c \
+	lib/core/drive.c \
 	lib/core/endpoints.c \
 	lib/core/file.c \
 	lib/core/file_op.c \
@@ -18,12 +20,17 @@ libcore_la_SOURCES = \
 	lib/core/open_flags.c \
 	lib/core/path.c \
 	lib/core/probe.c \
+	lib/core/postbox.c \
+	lib/core/prepare.c \
+	lib/core/progress.c \
 	lib/core/queue.c \
+	lib/core/ready.c \
 	lib/core/registry.c \
 	lib/core/settings.c \
 	lib/core/settings_file.c \
 	lib/core/unsynced.c \
-	lib/core/url.c
+	lib/core/url.c \
+	lib/core/worker.c
 libcore_la_LIBADD = $(CYAML_LIBS)
 
 lib_LTLIBRARIES += libros2.la

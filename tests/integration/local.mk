@@ -13,6 +13,9 @@ client_programs = \
 	tests/integration/client_index \
 	tests/integration/client_names \
 	tests/integration/client_parallel \
+	tests/integration/client_queue \
+	tests/integration/client_queue_ends \
+	tests/integration/client_queue_loop \
 	tests/integration/client_shadow
 control_programs = \
 	tests/integration/control_calls \
@@ -38,6 +41,12 @@ tests_integration_client_names_SOURCES = tests/integration/client_names.c tests/
 tests_integration_client_names_LDADD = $(test_public)
 tests_integration_client_parallel_SOURCES = tests/integration/client_parallel.c tests/integration/client_daemon.c
 tests_integration_client_parallel_LDADD = $(test_public)
+tests_integration_client_queue_SOURCES = tests/integration/client_queue.c tests/integration/client_daemon.c
+tests_integration_client_queue_LDADD = $(test_public)
+tests_integration_client_queue_ends_SOURCES = tests/integration/client_queue_ends.c tests/integration/client_daemon.c
+tests_integration_client_queue_ends_LDADD = $(test_public)
+tests_integration_client_queue_loop_SOURCES = tests/integration/client_queue_loop.c tests/integration/client_daemon.c
+tests_integration_client_queue_loop_LDADD = $(test_public)
 tests_integration_client_shadow_SOURCES = tests/integration/client_shadow.c tests/integration/client_daemon.c
 tests_integration_client_shadow_LDADD = $(test_public)
 integration_programs += \
