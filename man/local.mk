@@ -32,8 +32,23 @@ dist_man_MANS = \
 	man/ros2_opendir.3 \
 	man/ros2_ping.3 \
 	man/ros2_pread.3 \
+	man/ros2_prepare_close.3 \
+	man/ros2_prepare_fsync.3 \
+	man/ros2_prepare_open.3 \
+	man/ros2_prepare_read.3 \
+	man/ros2_prepare_readv.3 \
+	man/ros2_prepare_stat.3 \
+	man/ros2_prepare_write.3 \
+	man/ros2_prepare_writev.3 \
 	man/ros2_publish.3 \
 	man/ros2_pwrite.3 \
+	man/ros2_queue.3 \
+	man/ros2_queue_cancel.3 \
+	man/ros2_queue_create.3 \
+	man/ros2_queue_destroy.3 \
+	man/ros2_queue_fd.3 \
+	man/ros2_queue_reap.3 \
+	man/ros2_queue_submit.3 \
 	man/ros2_read.3 \
 	man/ros2_readdir.3 \
 	man/ros2_rename.3 \
