@@ -42,6 +42,8 @@ struct ros2_queue {
     /* The driver's. */
     struct ros2i_queue *queue; /* NULL: not made yet */
     bool watched;              /* its descriptor is in epoll_fd */
+    bool added;                /* to the internal queue, and not pushed */
+    bool must_poll;            /* before the driver sleeps: something may be able to leave */
     struct ros2i_task_list done;
     struct ros2i_task attach; /* the question to the worker */
     bool attaching;

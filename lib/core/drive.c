@@ -89,6 +89,7 @@ static void issue_parts(struct ros2_queue *queue, struct ros2i_task *task, uint6
         op->issued += iov->iov_len;
         op->pieces++;
         int rc = ros2i_queue_add(queue->queue, &part->op, now_ns);
+        queue->added = true;
         if (rc < 0) {
             part->task = NULL;
             ros2i_op_piece_failed(op, part->at, rc);
@@ -141,7 +142,7 @@ static void cancel_parted(struct ros2_queue *queue, struct ros2i_task *task)
 
 /* -- from and to the internal queue -- */
 
-static void collect(struct ros2_queue *queue)
+static void collect_ended(struct ros2_queue *queue)
 {
     struct ros2i_op *op;
     while ((op = ros2i_queue_reap(queue->queue))) {
@@ -150,6 +151,18 @@ static void collect(struct ros2_queue *queue)
         else
             transfer_ended(queue,
                            (struct ros2i_task *)((char *)op - offsetof(struct ros2i_task, op)));
+    }
+}
+
+/* What a part that has ended makes room for leaves at once: nothing else might wake the driver. */
+static void collect(struct ros2_queue *queue)
+{
+    collect_ended(queue);
+    while (queue->added) {
+        queue->added = false;
+        if (!ros2i_queue_push(queue->queue))
+            queue->must_poll = true;
+        collect_ended(queue);
     }
 }
 
@@ -168,6 +181,7 @@ static void start_transfer(struct ros2_queue *queue, struct ros2i_task *task, ui
         settle_parted(queue, task);
     } else {
         int rc = ros2i_queue_add(queue->queue, op, now_ns);
+        queue->added = true;
         if (rc < 0) {
             fail_task(task, rc, ros2i_error());
             end_task(queue, task);
@@ -205,10 +219,8 @@ void ros2i_drive_start(struct ros2_queue *queue, struct ros2i_task_list *list)
     }
     if (control.first)
         ros2i_worker_submit(queue->client, &queue->mail, &control, &queue->done);
-    if (!queue->queue)
-        return;
-    ros2i_queue_push(queue->queue);
-    collect(queue);
+    if (queue->queue)
+        collect(queue);
 }
 
 /* -- the channel was refused -- */
@@ -272,6 +284,7 @@ uint64_t ros2i_drive_poll(struct ros2_queue *queue, struct ros2i_wait *wait)
     take_mail(queue);
     if (!queue->queue)
         return ros2i_now_ns();
+    queue->must_poll = false;
     uint64_t now_ns = ros2i_queue_poll(queue->queue, wait);
     collect(queue);
     if (ros2i_queue_awaits_attach(queue->queue) && !queue->attaching)
@@ -282,6 +295,8 @@ uint64_t ros2i_drive_poll(struct ros2_queue *queue, struct ros2i_wait *wait)
 void ros2i_drive_pause(struct ros2_queue *queue, struct ros2i_wait *wait, uint64_t now_ns,
                        uint64_t until_ns)
 {
+    if (queue->must_poll)
+        return;
     if (queue->queue)
         ros2i_queue_pause(queue->queue, wait, now_ns, queue->mail.fd, until_ns);
     else
@@ -299,6 +314,7 @@ void ros2i_drive_cancel(struct ros2_queue *queue, struct ros2i_task *task)
         cancel_parted(queue, task);
     else
         ros2i_queue_cancel(queue->queue, &task->op);
+    queue->must_poll = true; /* credits may be free now */
     collect(queue);
 }
 

@@ -163,11 +163,12 @@ int ros2i_queue_add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now
     return rc;
 }
 
-void ros2i_queue_push(struct ros2i_queue *queue)
+bool ros2i_queue_push(struct ros2i_queue *queue)
 {
     ros2i_fork_enter(&queue->busy);
-    ros2i_channel_push(queue->channel);
+    bool pushed = ros2i_channel_push(queue->channel);
     ros2i_fork_leave(&queue->busy);
+    return pushed;
 }
 
 int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op)

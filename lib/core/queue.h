@@ -45,7 +45,8 @@ void ros2i_queue_abandon(struct ros2i_queue *queue);
 
 /* op is borrowed until it is reaped or waited for. 0 or -ENOMEM. What was added leaves with the next push or poll. */
 int ros2i_queue_add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now_ns);
-void ros2i_queue_push(struct ros2i_queue *queue);
+/* false: it takes a poll, before the owner sleeps. */
+bool ros2i_queue_push(struct ros2i_queue *queue);
 int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op); /* both */
 /* As ros2i_channel_cancel(). */
 void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op);

@@ -75,7 +75,7 @@ void ros2i_ready_arm(struct ros2_queue *queue)
     uint64_t next_ns = ROS2I_FOREVER;
     if (queue->epoll_fd < 0)
         return;
-    bool work = queue->done.first != NULL;
+    bool work = queue->done.first || queue->must_poll;
     if (!work && queue->queue)
         work = ros2i_queue_arm(queue->queue, &next_ns) < 0;
     uint64_t now_ns = ros2i_now_ns();

@@ -411,10 +411,12 @@ void ros2i_channel_cancel(struct ros2i_channel *ch, struct ros2i_op *op, uint64_
     ros2i_quiesce_cancel(ch, op);
 }
 
-void ros2i_channel_push(struct ros2i_channel *ch)
+bool ros2i_channel_push(struct ros2i_channel *ch)
 {
-    if (ch->state == ROS2I_CHANNEL_READY && !ros2i_keepalive_stale(ch))
-        ros2i_request_issue(ch);
+    if (ch->state != ROS2I_CHANNEL_READY || ros2i_keepalive_stale(ch))
+        return false;
+    ros2i_request_issue(ch);
+    return true;
 }
 
 int ros2i_channel_progress(struct ros2i_channel *ch, uint64_t now_ns)

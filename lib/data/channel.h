@@ -102,8 +102,8 @@ int ros2i_channel_submit(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t
  * or with what it has achieved by then. done() may run. */
 void ros2i_channel_cancel(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t now_ns);
 /* Sends what was submitted without looking for answers first, when the channel is known to live: saves the system call that
- * progress() would spend on finding nothing. done() may run. */
-void ros2i_channel_push(struct ros2i_channel *ch);
+ * progress() would spend on finding nothing. done() may run. false: nothing was sent, progress() is to be called. */
+bool ros2i_channel_push(struct ros2i_channel *ch);
 /* Receives, runs timers, (re)connects, issues requests. Returns how much there was to do, 0: nothing. */
 int ros2i_channel_progress(struct ros2i_channel *ch, uint64_t now_ns);
 /* When progress() has to be called even if nothing arrives. */

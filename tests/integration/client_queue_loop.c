@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,6 +186,54 @@ static void lost_connections_wake_the_loop(void **state)
     close(epoll_fd);
 }
 
+/* A connection that was silent for a second is looked at before anything is sent on it. */
+static void after_a_pause_the_loop_goes_on(void **state)
+{
+    char buf[100];
+    struct ros2_completion done;
+    struct ros2_queue *queue = new_queue(*(unsigned *)*state, 4);
+    int epoll_fd = watch(ros2_queue_fd(queue)), n;
+    for (int i = 0; i < 3; i++) {
+        assert_ok(ros2_prepare_read(queue, file, buf, sizeof(buf), 0, 0, 0));
+        assert_int_equal(ros2_queue_submit(queue), 1);
+        do {
+            await(epoll_fd);
+            n = ros2_queue_reap(queue, &done, 1, 0, 0);
+        } while (n == 0);
+        assert_int_equal(done.result, sizeof(buf));
+        if (i < 2)
+            usleep(1100000); /* the pause itself */
+    }
+    ros2_queue_destroy(queue);
+    close(epoll_fd);
+}
+
+/* More buffers than are in flight at a time, so that the later ones start while the loop waits. */
+static void long_vectors_need_no_other_wake_up(void **state)
+{
+    enum { COUNT = 200, EACH = 1000 };
+    static uint8_t buf[COUNT][2 * EACH];
+    struct iovec iov[COUNT];
+    struct ros2_completion done;
+    struct ros2_queue *queue = new_queue(*(unsigned *)*state, 4);
+    int epoll_fd = watch(ros2_queue_fd(queue)), n;
+    for (int i = 0; i < COUNT; i++)
+        iov[i] = (struct iovec){buf[i], EACH};
+    for (int round = 0; round < 20; round++) {
+        assert_ok(ros2_prepare_readv(queue, file, iov, COUNT, 0, 0, 0));
+        assert_int_equal(ros2_queue_submit(queue), 1);
+        do {
+            await(epoll_fd);
+            n = ros2_queue_reap(queue, &done, 1, 0, 0);
+        } while (n == 0);
+        assert_int_equal(done.result, COUNT * EACH);
+        for (int i = 0; i < COUNT; i++)
+            assert_memory_equal(buf[i], data + i * EACH, EACH);
+    }
+    ros2_queue_destroy(queue);
+    close(epoll_fd);
+}
+
 /* -- threads -- */
 
 static void *read_in_own_queue(void *arg)
@@ -220,6 +270,36 @@ static void two_threads_have_a_queue_each(void **state)
         assert_non_null(result);
     }
 }
+
+#ifndef NDEBUG
+static void *submit(void *queue)
+{
+    ros2_queue_submit(queue);
+    return NULL;
+}
+
+static void a_debug_build_stops_a_second_thread(void **state)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        const struct rlimit none = {0, 0};
+        pthread_t thread;
+        struct ros2_queue *queue = NULL;
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGABRT, SIG_DFL);
+        freopen("/dev/null", "w", stderr);
+        if (ros2_queue_create(client, 1, NULL, &queue) < 0 || ros2_queue_submit(queue) < 0)
+            _exit(1);
+        pthread_create(&thread, NULL, submit, queue);
+        pthread_join(thread, NULL);
+        _exit(0);
+    }
+    (void)state;
+    int status = 0;
+    waitpid(child, &status, 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+#endif
 
 /* -- ends -- */
 
@@ -361,7 +441,12 @@ int main(void)
         BOTH(a_loop_that_only_waits_for_the_descriptor_loses_no_wake_up),
         BOTH(the_descriptor_tells_of_opens_too),
         BOTH(lost_connections_wake_the_loop),
+        BOTH(after_a_pause_the_loop_goes_on),
+        BOTH(long_vectors_need_no_other_wake_up),
         BOTH(two_threads_have_a_queue_each),
+#ifndef NDEBUG
+        cmocka_unit_test(a_debug_build_stops_a_second_thread),
+#endif
         BOTH(reap_waits_for_as_many_as_it_is_told_and_can_come),
         BOTH(a_queue_is_destroyed_in_any_state),
         BOTH(a_child_must_not_use_its_parents_queue),
