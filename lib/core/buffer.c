@@ -125,9 +125,16 @@ static void break_all(const struct ros2_buf *buf)
         ros2i_quiesce_take_back(queue->channel, buf->addr, buf->len);
 }
 
+static void drive(struct ros2i_queue *queue, struct ros2i_wait *wait)
+{
+    uint64_t now_ns = ros2i_queue_poll(queue, wait);
+    ros2i_queue_pause(queue, wait, now_ns, -1, now_ns + LOOK_NS);
+}
+
 static void end_use(const struct ros2_buf *buf)
 {
     const struct timespec pause = {0, LOOK_NS};
+    struct ros2i_wait wait = {0};
     uint64_t deadline_ns = ros2i_client_deadline(buf->client);
     for (;;) {
         struct ros2i_queue *own = NULL;
@@ -139,8 +146,9 @@ static void end_use(const struct ros2_buf *buf)
         ros2i_fork_go_on();
         if (!used || late)
             return;
-        /* Nobody else drives a queue of the caller's own. */
-        if (!own || ros2i_queue_progress(own) == 0)
+        if (own) /* nobody else drives it */
+            drive(own, &wait);
+        else
             nanosleep(&pause, NULL);
     }
 }

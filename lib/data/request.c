@@ -111,7 +111,7 @@ static void fill_message(const struct ros2i_channel *ch, const struct ros2i_slot
 /* May the daemon be given the piece where it is? */
 static bool is_direct(const struct ros2i_channel *ch, const char *addr, size_t len)
 {
-    return !ch->view || ((uintptr_t)addr % PAGE == 0 && len % PAGE == 0 &&
+    return !ch->view || (len > 0 && (uintptr_t)addr % PAGE == 0 && len % PAGE == 0 &&
                          ros2i_shared_view_run(ch->view, addr, len) == len);
 }
 
