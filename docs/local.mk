@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	docs/ARCHITECTURE.md \
 	docs/PERFORMANCE.md \
 	docs/PROTOCOL.md \
+	docs/PROTOCOL-shm.md \
 	docs/PROTOCOL-tcp.md \
 	docs/SECURITY.md \
 	docs/ros2d.yaml

@@ -107,10 +107,14 @@ void pair_free(void *memory, size_t len)
 }
 
 /* All domains here belong to the test's one thread, so they can have one view. */
-static const struct ros2_shared_memory *shared_memory(void)
+const struct ros2_shared_memory *pair_memory;
+
+const struct ros2_shared_memory *pair_shared_memory(void)
 {
     static struct ros2i_shared_view *view;
 
+    if (!pair_has(ROS2_TRANSPORT_MAP_PEER))
+        return NULL;
     if (!view)
         assert_int_equal(ros2i_shared_view_create(&view), 0);
     return ros2i_shared_view_memory(view);
@@ -195,7 +199,7 @@ struct ros2_domain *pair_domain(uint32_t max_message, uint32_t send_queue)
         .host = &ros2i_host,
         .max_message = max_message,
         .send_queue = send_queue,
-        .memory = pair_has(ROS2_TRANSPORT_MAP_PEER) ? shared_memory() : NULL,
+        .memory = pair_memory ? pair_memory : pair_shared_memory(),
     };
     struct ros2_domain *domain = NULL;
 

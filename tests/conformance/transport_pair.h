@@ -30,6 +30,9 @@ int pair_run(const char *name, struct CMUnitTest *tests, size_t count);
 const char *pair_listen_address(void);
 /* Memory that regions can be made of: shared with the peer where the transport maps it. All zeros. */
 void *pair_alloc(size_t len);
+/* What new domains are told of it; NULL where the transport maps none. pair_memory: another one instead. */
+const struct ros2_shared_memory *pair_shared_memory(void);
+extern const struct ros2_shared_memory *pair_memory;
 void pair_free(void *memory, size_t len);
 
 /* An op that counts how often it is completed. */

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
+
 /* -- the ring -- */
 
 static void indices_that_are_none_are_refused(void **state)
@@ -235,6 +237,53 @@ static void pins_that_never_come_down_keep_no_memory(void **state)
     pair_region_close(&r);
 }
 
+static int no_memory(void *arg, void *addr, size_t len)
+{
+    (void)arg;
+    (void)addr;
+    (void)len;
+    return -ENOMEM;
+}
+
+static int log_lines;
+
+static void count_lines(void *arg, enum ros2_log_level level, const char *outlet, const char *line)
+{
+    (void)arg;
+    (void)line;
+    log_lines += level == ROS2_LOG_ERROR && strcmp(outlet, "transport/shm") == 0;
+}
+
+static void memory_that_cannot_be_taken_back_stays_busy(void **state)
+{
+    struct ros2_shared_memory memory = *pair_shared_memory();
+    struct shm_peer_hand peer;
+    struct hostile *h;
+
+    memory.replace = no_memory;
+    pair_memory = &memory;
+    log_lines = 0;
+    ros2i_log_sink(count_lines, NULL, ROS2_LOG_ERROR);
+    hostile_setup(state);
+    h = *state;
+    hostile_join(h, &peer);
+    atomic_store(&peer.ring->pin[0][0], 1);
+    assert_int_equal(pair_ops->region_deregister(h->region.region), -EBUSY);
+    pair_ops->ep_abort(h->victim.ep);
+    h->victim.ep = NULL;
+    assert_int_equal(log_lines, 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pair_ops->region_deregister(h->region.region), -EBUSY);
+    hostile_others_go_on(h);
+    atomic_store(&peer.ring->pin[0][0], 0);
+    assert_int_equal(pair_ops->region_deregister(h->region.region), 0);
+    h->region.region = NULL;
+    shm_peer_close(&peer);
+    hostile_teardown(state);
+    ros2i_log_sink(NULL, NULL, ROS2_LOG_ERROR);
+    pair_memory = NULL;
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, hostile_setup, hostile_teardown)
@@ -247,6 +296,7 @@ int main(void)
         CASE(scribbled_tables_lead_nowhere),
         CASE(a_region_that_never_settles_holds_up_only_its_peer),
         CASE(pins_that_never_come_down_keep_no_memory),
+        cmocka_unit_test(memory_that_cannot_be_taken_back_stays_busy),
     };
 
     setenv("ROS2_TEST_TRANSPORT", "shm", 1);
