@@ -37,6 +37,7 @@ struct ros2_domain {
     unsigned depth; /* calls on the stack that may run callbacks: nothing is freed before it is 0 */
     bool armed;     /* the owner may have slept: epoll may know why */
     unsigned turn, idle; /* calls of progress; those in a row that found nothing */
+    unsigned idle_limit; /* of these, before the kernel is asked */
     unsigned hot_count;
     unsigned connecting; /* of opening; only the kernel knows when they are through */
     unsigned linger_count;

@@ -18,8 +18,10 @@
 #include "transports/shm/socket.h"
 
 #define EVENTS 64
-/* Idle turns in a row after which the kernel is asked; a round trip between polling peers is shorter. */
-#define IDLE_TURNS 32u
+/* Idle turns in a row after which the kernel is asked: first and last figure. It doubles while there is nothing to hear, so
+ * that two ends that poll never get that far between a message and its answer. */
+#define IDLE_MIN 32u
+#define IDLE_MAX 4096u
 /* Turns after which the clock is asked whether the kernel should be. */
 #define CLOCK_TURNS 16u
 #define LOOK_NS     1000000ull
@@ -149,6 +151,8 @@ static int look(struct ros2_domain *domain)
             break;
         }
     }
+    if (count > 0 || domain->idle_limit == 0)
+        domain->idle_limit = IDLE_MIN;
     return handled;
 }
 
@@ -157,7 +161,8 @@ static bool is_due(struct ros2_domain *domain)
 {
     _Atomic uint32_t *bell = &domain->regions.table->head.bell;
     bool rung = atomic_load_explicit(bell, memory_order_acquire) != 0;
-    bool due = rung || domain->armed || domain->idle >= IDLE_TURNS || domain->connecting > 0;
+    bool idle = domain->idle >= domain->idle_limit;
+    bool due = rung || idle || domain->armed || domain->connecting > 0;
 
     if (rung)
         atomic_store_explicit(bell, 0, memory_order_relaxed);
@@ -166,6 +171,8 @@ static bool is_due(struct ros2_domain *domain)
     uint64_t now_ns = domain->host->now_ns();
     if (!due && now_ns - domain->looked_ns < LOOK_NS)
         return false;
+    if (idle && domain->idle_limit < IDLE_MAX)
+        domain->idle_limit *= 2;
     domain->looked_ns = now_ns;
     domain->armed = false;
     domain->idle = 0;

@@ -45,8 +45,12 @@ void shm_ring_unref(struct shm_ring *ring)
 
 /* -- sending -- */
 
-int64_t shm_ring_room(struct shm_ring *ring)
+int64_t shm_ring_room(struct shm_ring *ring, uint32_t enough)
 {
+    uint64_t seen = SHM_RING_BYTES - (ring->out_tail - ring->out_head);
+
+    if (seen >= enough)
+        return (int64_t)seen;
     uint64_t head = atomic_load_explicit(&ring->theirs->head, memory_order_acquire);
 
     /* Neither back behind what it had read before, nor beyond what was written. */

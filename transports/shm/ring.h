@@ -30,8 +30,8 @@ void shm_ring_unref(struct shm_ring *ring); /* NULL is fine */
 
 /* -- sending. What is put in is visible to the peer after publish. -- */
 
-/* Free bytes; -1: the peer's index is none. */
-int64_t shm_ring_room(struct shm_ring *ring);
+/* Free bytes; -1: the peer's index is none. As last seen when that is enough: a look takes the line from the peer. */
+int64_t shm_ring_room(struct shm_ring *ring, uint32_t enough);
 /* What a record of len bytes takes. */
 static inline uint32_t shm_ring_need(uint32_t len)
 {

@@ -44,7 +44,7 @@ static bool send_at_once(struct ros2_ep *ep, const struct iovec *iov, int iovcnt
 
     if (ep->queue.head != ep->queue.tail || ep->state != SHM_EP_OPEN || len > SHM_RECORD_MAX)
         return false;
-    int64_t free_bytes = shm_ring_room(ep->ring);
+    int64_t free_bytes = shm_ring_room(ep->ring, shm_ring_need(record.len));
     if (free_bytes < (int64_t)shm_ring_need(record.len))
         return false; /* an index that is none is found by the pump */
     shm_ring_put(ep->ring, &record, iov, iovcnt, 0);

@@ -35,7 +35,8 @@ static enum outcome write_message(struct ros2_ep *ep, const struct iovec *iov, i
     do {
         uint64_t left = total - *sent_p;
         uint64_t least = whole || left < FRAGMENT_MIN ? left : FRAGMENT_MIN;
-        int64_t room = shm_ring_room(ep->ring);
+        int64_t room =
+            shm_ring_room(ep->ring, whole ? shm_ring_need((uint32_t)least) : SHM_RING_BYTES);
         if (room < 0) {
             shm_ep_doom(ep, shm_ep_fail(ep, EPROTO, "it broke the ring"));
             return block(ep);
@@ -62,7 +63,7 @@ static enum outcome write_mark(struct ros2_ep *ep, enum shm_record_type type)
 {
     const struct shm_record record = {.type = type};
 
-    if (shm_ring_room(ep->ring) < (int64_t)sizeof record)
+    if (shm_ring_room(ep->ring, sizeof record) < (int64_t)sizeof record)
         return block(ep);
     shm_ring_put(ep->ring, &record, NULL, 0, 0);
     ep->put_out = true;
