@@ -208,8 +208,9 @@ static struct ros2i_slot *cut_piece(struct ros2i_channel *ch, struct ros2i_op *o
     slot->op = op;
     slot->at = op->issued;
     slot->len = (uint32_t)piece_len(ch, op);
-    slot->inlined = slot->len <= ch->negotiated.inline_limit &&
-                    !(ch->view && is_direct(ch, piece(slot), slot->len));
+    /* Without data (PING, FSYNC) there is nothing to expose. */
+    slot->inlined = slot->len == 0 || (slot->len <= ch->negotiated.inline_limit &&
+                                       !(ch->view && is_direct(ch, piece(slot), slot->len)));
     op->issued += slot->len;
     op->pieces++;
     if (op->issued >= op->limit)
