@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
@@ -100,7 +101,10 @@ static int reach_local(struct ros2_client *client, const struct ros2i_endpoint *
 {
     char address[ROS2I_CHANNEL_ADDRESS_MAX], text[ROS2I_ERROR_MAX];
     int rc = local_address(client, endpoint, address);
+    struct stat st;
 
+    if (rc == 0 && stat(address, &st) < 0) /* a connection would tell less exactly */
+        rc = ros2i_fail(errno, "%s: %s", address, ros2i_strerror(errno));
     if (rc == 0)
         rc = ros2i_probe(client, deadline_ns);
     if (rc == 0)
