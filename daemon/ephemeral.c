@@ -14,6 +14,8 @@
 
 #include "daemon/config_file.h"
 #include "lib/base/error.h"
+#include "lib/base/log.h"
+#include "lib/base/plugin.h"
 #include "lib/base/random.h"
 #include "lib/base/secret.h"
 #include "lib/tls/issue.h"
@@ -158,6 +160,26 @@ static int set_listen(struct ros2d_config *config, const char *listen)
     return set(&config->data.listen, text);
 }
 
+/* Shared memory for who may enter the folder, where there is the plugin and the path is short enough. */
+static int set_transports(const struct ros2d_ephemeral *e, struct ros2d_config *config)
+{
+    const struct ros2_transport_ops *ops;
+    char path[PATH_MAX];
+    int rc = set(&config->data.shm_dir, e->dir);
+
+    if (rc < 0)
+        return rc;
+    rc = ros2i_plugin_transport("shm", &ops);
+    if (rc == 0)
+        rc = ros2d_config_socket(config, 0, path, sizeof(path));
+    if (rc == 0)
+        return set(&config->data.transport, "shm,tcp");
+    ros2i_log(ROS2_LOG_INFO, "daemon", "transport shm is left out: %s", ros2i_error());
+    free(config->data.shm_dir);
+    config->data.shm_dir = NULL;
+    return 0;
+}
+
 static int set_token(const struct ros2d_ephemeral *e, struct ros2d_config *config)
 {
     struct ros2d_token_config *token;
@@ -185,6 +207,8 @@ static int fill(const struct ros2d_ephemeral *e, struct ros2d_config *config, co
         rc = set_path(e, &config->control.cert_file, "server.pem");
     if (rc == 0)
         rc = set_path(e, &config->control.key_file, "server.key");
+    if (rc == 0)
+        rc = set_transports(e, config);
     return rc < 0 ? rc : set_token(e, config);
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -243,6 +244,48 @@ static void the_first_transport_that_works_is_taken(void **state)
     assert_ok(connect_on(NULL, NULL, used));
 }
 
+/* What lies at the path may be nothing, nobody's, or another daemon's: then it is not taken, and the next one is. */
+static void assert_not_taken(const char *shm_dir, int error)
+{
+    char used[16];
+    assert_error(connect_on("shm", shm_dir, used), error);
+    assert_non_null(strstr(ros2_error(), "transport shm"));
+    assert_non_null(strstr(ros2_error(), "ROS2_SHM_DIR"));
+    assert_ok(connect_on("shm,tcp", shm_dir, used));
+    assert_string_equal(used, "tcp");
+    assert_ok(connect_on("", shm_dir, used));
+    assert_string_equal(used, "tcp");
+}
+
+static void leave_socket(const char *dir)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/data-0.sock", dir);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    close(fd);
+}
+
+static void shared_memory_is_taken_from_the_sessions_own_daemon_only(void **state)
+{
+    struct daemon other;
+    char used[16], dir[300];
+    (void)state;
+    assert_ok(connect_on("", NULL, used));
+    assert_string_equal(used, "shm");
+    snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(d->token_file, '/') - d->token_file),
+             d->token_file);
+    assert_ok(connect_on("shm", dir, used)); /* the same folder, as a container would name it */
+    assert_not_taken("/nowhere", ENOENT);
+    leave_socket(d->dir);
+    assert_not_taken(d->dir, ECONNREFUSED);
+    daemon_start(&other, NULL);
+    snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(other.token_file, '/') - other.token_file),
+             other.token_file);
+    assert_not_taken(dir, EACCES);
+    daemon_stop(&other);
+}
+
 static void the_daemons_log_has_the_clients_name(void **state)
 {
     (void)state;
@@ -336,6 +379,7 @@ int main(void)
         cmocka_unit_test(plaintext_is_for_loopback_only),
         cmocka_unit_test(bad_arguments_are_refused_with_the_part_that_is_wrong),
         cmocka_unit_test(the_first_transport_that_works_is_taken),
+        cmocka_unit_test(shared_memory_is_taken_from_the_sessions_own_daemon_only),
         cmocka_unit_test(the_daemons_log_has_the_clients_name),
         cmocka_unit_test(two_clients_in_one_process_do_not_know_of_each_other),
         cmocka_unit_test(nothing_is_left_open_after_many_connections),

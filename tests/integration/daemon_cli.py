@@ -170,7 +170,8 @@ def an_ephemeral_run_leaves_nothing_behind(p):
         assert sorted(env) == ["ROS2_CA_FILE", "ROS2_TOKEN_FILE", "ROS2_URL"], env
         assert os.path.dirname(run_dir) == p.dir and mode(run_dir) == 0o700
         for name in os.listdir(run_dir):
-            assert mode(os.path.join(run_dir, name)) == (0o644 if name.endswith(".pem") else 0o600), name
+            wanted = {".pem": 0o644, ".sock": 0o666}.get(os.path.splitext(name)[1], 0o600)
+            assert mode(os.path.join(run_dir, name)) == wanted, name
         done = p.client("cat", "/file", **env)
         assert done.returncode == 0 and done.stdout == b"served\n", done.stderr
     finally:
