@@ -89,6 +89,7 @@ integration_scripts = \
 	tests/integration/daemon_cli.py \
 	tests/integration/hostile_ports.py \
 	tests/integration/hot_path.sh \
+	tests/integration/on_shm.sh \
 	tests/integration/readme.sh
 
 if HAVE_CMOCKA
