@@ -30,19 +30,24 @@ int ros2i_async_enter(struct ros2_queue *queue)
 
 /* -- create, destroy -- */
 
-static int check_options(unsigned depth, const struct ros2_queue_options *options)
+/* The caller's struct may be of an older or newer library than this one. */
+static int read_flags(const struct ros2_queue_options *options, unsigned *flags_p)
 {
-    if (depth < 1 || depth > ROS2_QUEUE_DEPTH_MAX)
-        return ros2i_fail(EINVAL, "the depth %u is not in 1..%u", depth, ROS2_QUEUE_DEPTH_MAX);
+    *flags_p = 0;
     if (!options)
         return 0;
     if (options->size < sizeof(*options))
         return ros2i_fail(EINVAL,
                           "options: size is %zu; set it to sizeof(struct ros2_queue_options)",
                           options->size);
+    for (size_t i = sizeof(*options); i < options->size; i++)
+        if (((const char *)options)[i] != 0)
+            return ros2i_fail(EINVAL, "options: the program sets an option that this libros2 does "
+                                      "not know; it needs a newer one");
     if (options->flags & ~ROS2_QUEUE_PROGRESS_THREAD)
-        return ros2i_fail(EINVAL, "options: flags 0x%x are not known",
+        return ros2i_fail(EINVAL, "options: unknown flags 0x%x",
                           options->flags & ~ROS2_QUEUE_PROGRESS_THREAD);
+    *flags_p = options->flags;
     return 0;
 }
 
@@ -128,12 +133,14 @@ free_queue:
 int ros2_queue_create(struct ros2_client *client, unsigned depth,
                       const struct ros2_queue_options *options, struct ros2_queue **queue_p)
 {
-    int rc = check_options(depth, options);
+    unsigned flags;
+    int rc = read_flags(options, &flags);
+    if (rc == 0 && (depth < 1 || depth > ROS2_QUEUE_DEPTH_MAX))
+        rc = ros2i_fail(EINVAL, "the depth %u is not in 1..%u", depth, ROS2_QUEUE_DEPTH_MAX);
     if (rc == 0)
         rc = ros2i_client_enter(client, ros2i_client_deadline(client));
     if (rc == 0)
-        rc = create(client, depth, options && (options->flags & ROS2_QUEUE_PROGRESS_THREAD),
-                    queue_p);
+        rc = create(client, depth, (flags & ROS2_QUEUE_PROGRESS_THREAD) != 0, queue_p);
     return rc < 0 ? ros2i_fail_prefix(rc, "queue create") : 0;
 }
 
@@ -163,12 +170,9 @@ static void free_task(struct ros2_queue *queue, struct ros2i_task *task)
 
 void ros2i_async_end(struct ros2_queue *queue)
 {
-    if (queue->inherited)
-        ; /* the thread and the internal queue are not here */
-    else if (queue->threaded)
-        ros2i_progress_stop(queue);
-    else
-        ros2i_drive_end(queue);
+    /* In a forked child neither the thread nor the internal queue is there. */
+    if (!queue->inherited)
+        (queue->threaded ? ros2i_progress_stop : ros2i_drive_end)(queue);
     for (unsigned i = 0; i < queue->depth; i++)
         free_task(queue, &queue->task[i]);
     ros2i_ready_close(queue);

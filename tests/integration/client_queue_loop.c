@@ -194,6 +194,7 @@ static void after_a_pause_the_loop_goes_on(void **state)
     struct ros2_queue *queue = new_queue(*(unsigned *)*state, 4);
     int epoll_fd = watch(ros2_queue_fd(queue)), n;
     for (int i = 0; i < 3; i++) {
+        uint64_t begin = real_ns();
         assert_ok(ros2_prepare_read(queue, file, buf, sizeof(buf), 0, 0, 0));
         assert_int_equal(ros2_queue_submit(queue), 1);
         do {
@@ -201,6 +202,7 @@ static void after_a_pause_the_loop_goes_on(void **state)
             n = ros2_queue_reap(queue, &done, 1, 0, 0);
         } while (n == 0);
         assert_int_equal(done.result, sizeof(buf));
+        assert_in_range(real_ns() - begin, 0, 3 * S / 2); /* not only with the keepalive */
         if (i < 2)
             usleep(1100000); /* the pause itself */
     }
@@ -219,6 +221,7 @@ static void long_vectors_need_no_other_wake_up(void **state)
     int epoll_fd = watch(ros2_queue_fd(queue)), n;
     for (int i = 0; i < COUNT; i++)
         iov[i] = (struct iovec){buf[i], EACH};
+    uint64_t begin = real_ns();
     for (int round = 0; round < 20; round++) {
         assert_ok(ros2_prepare_readv(queue, file, iov, COUNT, 0, 0, 0));
         assert_int_equal(ros2_queue_submit(queue), 1);
@@ -230,6 +233,7 @@ static void long_vectors_need_no_other_wake_up(void **state)
         for (int i = 0; i < COUNT; i++)
             assert_memory_equal(buf[i], data + i * EACH, EACH);
     }
+    assert_in_range(real_ns() - begin, 0, 20 * S); /* the keepalive's would take minutes */
     ros2_queue_destroy(queue);
     close(epoll_fd);
 }
@@ -360,34 +364,53 @@ static void a_queue_is_destroyed_in_any_state(void **state)
     }
 }
 
+#ifdef __SANITIZE_THREAD__
+/* It dies of a child's thread in the place of one that the parent has, so nothing is opened there. */
+enum { CHILD_OPS = 1 };
+#else
+enum { CHILD_OPS = 2 };
+#endif
+
+static bool works_in_a_child(void)
+{
+    enum { EACH = 200000 };
+    static uint8_t buf[EACH];
+    struct ros2_completion done[2] = {0};
+    struct ros2_queue *own = NULL;
+    bool good = ros2_queue_create(client, 2, NULL, &own) == 0 &&
+                ros2_prepare_read(own, file, buf, EACH, 0, 7, 0) == 0 &&
+                (CHILD_OPS < 2 || ros2_prepare_open(own, "/data", O_RDONLY, 0, 8, 0) == 0) &&
+                ros2_queue_submit(own) == CHILD_OPS &&
+                ros2_queue_reap(own, done, 2, 2, 20 * S) == CHILD_OPS &&
+                done[0].result + done[1].result == EACH && memcmp(buf, data, EACH) == 0;
+    ros2_close(done[0].file);
+    ros2_close(done[1].file);
+    ros2_queue_destroy(own);
+    return good;
+}
+
 static void a_child_must_not_use_its_parents_queue(void **state)
 {
     enum { EACH = 200000 };
-    static uint8_t buf[2][EACH];
+    static uint8_t buf[EACH];
     struct ros2_completion done[2];
     struct ros2_queue *queue = new_queue(*(unsigned *)*state, 4);
     for (int round = 0; round < 5; round++) {
-        assert_ok(ros2_prepare_read(queue, file, buf[0], EACH, 0, 0, 0));
+        assert_ok(ros2_prepare_read(queue, file, buf, EACH, 0, 0, 0));
         assert_ok(ros2_prepare_open(queue, "/data", O_RDONLY, 0, 1, 0));
         assert_int_equal(ros2_queue_submit(queue), 2);
         assert_ok(ros2_prepare_stat(queue, "/data", &(struct stat){0}, 2, 0));
         pid_t child = fork();
         if (child == 0) {
-            bool good = ros2_prepare_read(queue, file, buf[0], 1, 0, 0, 0) == -EPERM &&
+            bool good = ros2_prepare_read(queue, file, buf, 1, 0, 0, 0) == -EPERM &&
                         strstr(ros2_error(), "before fork()") &&
                         ros2_queue_submit(queue) == -EPERM &&
                         ros2_queue_reap(queue, done, 1, 0, 0) == -EPERM &&
                         ros2_queue_cancel(queue, 0) == -EPERM && ros2_queue_fd(queue) == -EPERM;
             ros2_queue_destroy(queue);
-            struct ros2_queue *own = NULL;
-            good = good && ros2_queue_create(client, 2, NULL, &own) == 0 &&
-                   ros2_prepare_read(own, file, buf[1], EACH, 0, 7, 0) == 0 &&
-                   ros2_prepare_open(own, "/data", O_RDONLY, 0, 8, 0) == 0 &&
-                   ros2_queue_submit(own) == 2 && ros2_queue_reap(own, done, 2, 2, 20 * S) == 2 &&
-                   done[0].result + done[1].result == EACH && memcmp(buf[1], data, EACH) == 0;
+            good = good && works_in_a_child();
             if (!good)
                 fprintf(stderr, "# child: %s\n", ros2_error());
-            ros2_queue_destroy(own);
             ros2_disconnect(client);
             _exit(good ? 0 : 1);
         }
@@ -404,7 +427,7 @@ static void a_child_must_not_use_its_parents_queue(void **state)
             }
             count += n;
         }
-        assert_memory_equal(buf[0], data, EACH);
+        assert_memory_equal(buf, data, EACH);
         waitpid(child, &status, 0);
         assert_int_equal(status, 0);
     }
