@@ -20,7 +20,7 @@ static void indices_that_are_none_are_refused(void **state)
         bool room;
     } jump[] = {
         {SHM_RING_BYTES + 16, 0, false}, {1, 0, false},         {8, 0, false},
-        {UINT64_MAX - 15, 0, false},                    /* backwards */
+        {UINT64_MAX - 15, 0, false},                        /* backwards */
         {1ull << 63, 0, false},          {0, 200000, true}, /* more than was written */
         {0, UINT64_MAX, true},           {0, 1ull << 63, true},
     };
@@ -32,6 +32,10 @@ static void indices_that_are_none_are_refused(void **state)
         for (int j = 0; j < 10; j++)
             shm_peer_record(&peer, SHM_MESSAGE, 4, 4, "good", 4);
         pair_until(&h->pair, h->victim.messages == 10);
+        /* Wherever it leads, there is a record that would pass. */
+        const struct shm_record good = {.len = 4, .type = SHM_MESSAGE, .total = 4};
+        for (size_t at = 0; at < SHM_RING_BYTES; at += 2 * sizeof good)
+            memcpy(&peer.ring->ring[0][at], &good, sizeof good);
         atomic_fetch_add(&peer.mine->tail, jump[i].tail);
         atomic_fetch_add(&peer.mine->head, jump[i].head);
         for (int j = 0; jump[i].room && !h->victim.closed; j++) {
