@@ -83,6 +83,14 @@ static void give_pages(int fd, uint64_t len)
     close(fd);
 }
 
+/* Of a file whose pages were replaced: a peer may still be writing what is in them to a file, for a request that is not over.
+ * It would write zeros, and remember that as done. The pages go when it unmaps them. */
+static void close_file(int fd, uint64_t len)
+{
+    (void)len;
+    close(fd);
+}
+
 /* -- the table, under mutex -- */
 
 static size_t first_at_or_behind(const struct stretch *stretches, size_t n, const char *addr)
@@ -126,13 +134,14 @@ static bool is_in_use(uint64_t serial)
     return false;
 }
 
-static void remove_at(size_t at)
+/* The last of its file closes it, by give_pages() or close_file(). */
+static void remove_at(size_t at, void (*let_go)(int fd, uint64_t len))
 {
     struct ros2_shared_range range = table[at].range;
     count--;
     memmove(&table[at], &table[at + 1], (count - at) * sizeof(*table));
     if (!is_in_use(range.serial))
-        give_pages(range.fd, range.file_len);
+        let_go(range.fd, range.file_len);
 }
 
 /* Cuts [addr, addr + len), which stretches of the table cover, out of it. There is room for two more. */
@@ -148,7 +157,7 @@ static void cut_out(char *addr, size_t len)
                 continue;
             rest.addr = addr + len;
         } else if (whole.addr + whole.len <= addr + len) {
-            remove_at(at);
+            remove_at(at, close_file);
             continue;
         } else {
             rest.addr = addr + len;
@@ -236,19 +245,19 @@ int ros2i_shared_alloc(size_t len, unsigned flags, int numa_node, void **addr_p)
         goto unmap;
     rc = map_at(addr, len, fd);
     if (rc < 0)
-        goto close_file;
+        goto close_fd;
     advise(addr, len, flags, numa_node);
     rc = take_pages(fd, len);
     if (rc < 0)
-        goto close_file;
+        goto close_fd;
     pthread_mutex_lock(&mutex);
     rc = add(addr, len, fd);
     pthread_mutex_unlock(&mutex);
     if (rc < 0)
-        goto close_file;
+        goto close_fd;
     *addr_p = addr;
     return 0;
-close_file:
+close_fd:
     close(fd);
 unmap:
     munmap(addr, len);
@@ -264,7 +273,7 @@ void ros2i_shared_free(void *addr, size_t len)
     /* In a forked child the table is empty, and something else may be mapped there. */
     while (at < count && table[at].addr >= start && table[at].addr < start + len) {
         munmap(table[at].addr, table[at].len);
-        remove_at(at);
+        remove_at(at, give_pages);
     }
     changed();
     pthread_mutex_unlock(&mutex);

@@ -147,6 +147,28 @@ static void replaced_pages_keep_their_content_and_are_another_file(void **state)
     ros2i_shared_view_destroy(view);
 }
 
+/* Its engine may be in the middle of writing them to a file: zeros would be written, and remembered as done. */
+static void who_has_replaced_pages_mapped_still_sees_their_content(void **state)
+{
+    struct ros2i_shared_view *view;
+    struct ros2_shared_range range;
+    (void)state;
+    char *addr = alloc(2 * PAGE);
+    memset(addr, 'x', 2 * PAGE);
+    assert_int_equal(ros2i_shared_view_create(&view), 0);
+    const struct ros2_shared_memory *memory = ros2i_shared_view_memory(view);
+    assert_int_equal(memory->find(memory->arg, addr, 2 * PAGE, &range), 0);
+    char *peer = mmap(NULL, range.file_len, PROT_READ | PROT_WRITE, MAP_SHARED, range.fd, 0);
+    assert_true(peer != MAP_FAILED);
+    assert_int_equal(memory->replace(memory->arg, addr, 2 * PAGE), 0); /* all of its file */
+    memset(addr, 'y', 2 * PAGE);
+    assert_int_equal(peer[0], 'x');
+    assert_int_equal(peer[2 * PAGE - 1], 'x');
+    munmap(peer, range.file_len);
+    ros2i_shared_free(addr, 2 * PAGE);
+    ros2i_shared_view_destroy(view);
+}
+
 /* A buffer that a stuck daemon holds on to is replaced again and again. */
 static void replacing_the_same_pages_forever_leaks_nothing(void **state)
 {
@@ -209,6 +231,7 @@ int main(void)
         cmocka_unit_test(the_file_is_the_memory_and_sealed),
         cmocka_unit_test(freed_memory_is_found_no_more_and_gives_its_pages_back),
         cmocka_unit_test(replaced_pages_keep_their_content_and_are_another_file),
+        cmocka_unit_test(who_has_replaced_pages_mapped_still_sees_their_content),
         cmocka_unit_test(replacing_the_same_pages_forever_leaks_nothing),
         cmocka_unit_test(a_forked_child_has_none_of_it),
     };
