@@ -53,6 +53,7 @@ integration_programs += \
 	tests/integration/data_fence \
 	tests/integration/data_handshake \
 	tests/integration/data_io \
+	tests/integration/data_mapped \
 	tests/integration/data_rules
 # A raw peer of the data plane, which runs in the test's process.
 data_peer = tests/integration/data_peer.c tests/integration/data_rig.c
@@ -62,6 +63,8 @@ tests_integration_data_handshake_SOURCES = tests/integration/data_handshake.c $(
 tests_integration_data_handshake_LDADD = $(test_daemon)
 tests_integration_data_io_SOURCES = tests/integration/data_io.c $(data_peer)
 tests_integration_data_io_LDADD = $(test_daemon)
+tests_integration_data_mapped_SOURCES = tests/integration/data_mapped.c $(data_peer)
+tests_integration_data_mapped_LDADD = $(test_daemon)
 tests_integration_data_rules_SOURCES = tests/integration/data_rules.c $(data_peer)
 tests_integration_data_rules_LDADD = $(test_daemon)
 
