@@ -132,8 +132,15 @@ static int expose(struct ros2i_channel *ch, struct ros2i_slot *slot)
         if (rc < 0)
             return rc;
     }
-    return ch->ops->region_register(ch->domain, memory(ch, slot), slot->len, right,
-                                    ROS2_MEMORY_HOST, &slot->region);
+    int rc = ch->ops->region_register(ch->domain, memory(ch, slot), slot->len, right,
+                                      ROS2_MEMORY_HOST, &slot->region);
+    if (rc != -EMFILE || !ch->view || slot->lease.units > 0)
+        return rc;
+    /* More memory than the daemon maps at a time. */
+    rc = bounce(ch, slot);
+    return rc < 0 ? rc
+                  : ch->ops->region_register(ch->domain, memory(ch, slot), slot->len, right,
+                                             ROS2_MEMORY_HOST, &slot->region);
 }
 
 /* What may be gone once a request that is out is answered. */

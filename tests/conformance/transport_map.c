@@ -227,6 +227,36 @@ static void the_owner_may_free_mapped_memory(void **state)
     unmap(p, &mapping);
 }
 
+/* However many allocations a program has: what counts is what is registered at a time. */
+static void more_allocations_than_a_peer_keeps_mapped(void **state)
+{
+    enum { COUNT = 300, LEN = 5000 };
+    struct pair *p = *state;
+    uint8_t *memory[COUNT];
+    uint8_t src[LEN];
+
+    for (int i = 0; i < COUNT; i++)
+        memory[i] = pair_alloc(LEN);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            struct ros2_region *region = NULL;
+            struct pair_op op;
+            assert_int_equal(pair_ops->region_register(p->b.domain, memory[i], LEN, WRITE,
+                                                       ROS2_MEMORY_HOST, &region),
+                             0);
+            const struct ros2_remote remote = {.token = pair_ops->region_token(region), .len = LEN};
+            pair_pattern(src, LEN, (uint32_t)(i + round));
+            pair_put(&p->a, src, LEN, remote, "x", 1, &op);
+            pair_until(p, op.calls == 1 && p->b.messages == (uint64_t)(round * COUNT + i + 1));
+            assert_int_equal(op.status, 0);
+            assert_memory_equal(memory[i], src, LEN);
+            assert_int_equal(pair_ops->region_deregister(region), 0);
+        }
+    }
+    for (int i = 0; i < COUNT; i++)
+        pair_free(memory[i], LEN);
+}
+
 static void memory_that_is_not_shared_is_refused(void **state)
 {
     struct pair *p = *state;
@@ -276,6 +306,7 @@ int main(void)
         CASE(a_region_taken_back_serves_the_next_connection),
         CASE(a_mapping_survives_its_connection),
         CASE(the_owner_may_free_mapped_memory),
+        CASE(more_allocations_than_a_peer_keeps_mapped),
         CASE(memory_that_is_not_shared_is_refused),
         CASE(a_put_to_a_token_that_was_taken_back_lands_nowhere),
     };

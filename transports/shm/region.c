@@ -145,6 +145,7 @@ int shm_region_register(struct ros2_domain *domain, void *addr, size_t len, unsi
     region->len = len;
     region->rights = (uint8_t)rights;
     region->live = region->used = true;
+    shm_share_use(region, file);
     publish(region, file, &range);
     *region_p = region;
     return 0;
@@ -190,6 +191,7 @@ int shm_region_deregister(struct ros2_region *region)
             return -EBUSY; /* not a failure: the caller tries again, so no text */
     }
     region->live = region->used = false;
+    shm_share_unuse(region);
     region->addr = NULL;
     region->len = 0;
     /* A slot whose generations are used up is left aside for good. */
@@ -237,6 +239,8 @@ static void moved(struct ros2_region *region)
         return;
     if (domain->memory->find(domain->memory->arg, region->addr, region->len, &range) == 0 &&
         shm_share_file(domain, &range, &file) == 0) {
+        shm_share_unuse(region);
+        shm_share_use(region, file);
         publish(region, file, &range);
     } else {
         set_state(region, SHM_ENTRY_DEAD); /* who names it breaks the protocol: loud, not lost */

@@ -20,6 +20,8 @@ struct ros2_region {
     uint64_t generation; /* live: in the token; else: of the next token */
     uint32_t slot;
     uint32_t next_free;
+    uint32_t file;   /* used: its place in the domain's files, */
+    uint64_t serial; /* and which one was there */
     uint8_t rights;
     bool live; /* open to the peers */
     bool used; /* registered; without live: its deregistering waits for a peer */
@@ -31,11 +33,15 @@ struct shm_regions {
     uint32_t slot_count, free_head;
     struct ros2_region *chunk[SHM_SLOTS / SHM_CHUNK_SLOTS];
     uint64_t files_revision;
-    /* Own descriptors: memory's are only borrowed, and peers come later. serial 0: free. */
+    /* Own descriptors: memory's are only borrowed, and peers come later. serial 0: free. Of more files than fit, the one that
+     * was unused for longest goes. */
     struct shm_own_file {
         uint64_t serial, len;
+        uint64_t last_use; /* of the count of uses */
+        uint32_t users;    /* regions in it */
         int fd;
     } file[SHM_FILES];
+    uint64_t uses;
     /* Of ended endpoints whose peer had regions pinned that could not be replaced. */
     struct shm_ring **stuck;
     uint32_t stuck_count;

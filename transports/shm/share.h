@@ -11,4 +11,8 @@ int shm_share_file(struct ros2_domain *domain, const struct ros2_shared_range *r
 /* Tells those who could not be told so far. */
 void shm_share_retry(struct ros2_domain *domain);
 
+/* region lies in the file of this index; no more. */
+void shm_share_use(struct ros2_region *region, uint32_t index);
+void shm_share_unuse(struct ros2_region *region);
+
 #endif

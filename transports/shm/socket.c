@@ -50,29 +50,40 @@ static int send_with_fds(int socket_fd, const void *bytes, size_t len, const int
                                                                                           : -errno;
 }
 
-int shm_socket_sync_files(struct ros2_ep *ep)
+/* 0; -EAGAIN: the socket is full; 1: the connection is gone. */
+static int send_changed_files(struct ros2_ep *ep, bool forgotten)
 {
     const struct shm_regions *regions = &ep->domain->regions;
 
-    if (ep->files_revision == regions->files_revision)
-        return 0;
     for (unsigned i = 0; i < SHM_FILES; i++) {
         const struct shm_own_file *file = &regions->file[i];
-        if (ep->file_sent[i] == file->serial)
+        if (ep->file_sent[i] == file->serial || (file->serial == 0) != forgotten)
             continue;
         const struct shm_notice notice = {.type = file->serial ? SHM_FILE : SHM_FORGET,
                                           .index = (uint8_t)i,
                                           .serial = file->serial,
                                           .len = file->len};
         int rc = send_with_fds(ep->fd, &notice, sizeof notice, &file->fd, file->serial != 0);
-        if (rc == -EAGAIN)
-            return rc;
         if (rc < 0)
-            return 0; /* epoll tells of its end */
+            return rc == -EAGAIN ? rc : 1;
         ep->file_sent[i] = file->serial;
     }
-    ep->files_revision = regions->files_revision;
     return 0;
+}
+
+int shm_socket_sync_files(struct ros2_ep *ep)
+{
+    const struct shm_regions *regions = &ep->domain->regions;
+
+    if (ep->files_revision == regions->files_revision)
+        return 0;
+    /* What goes makes room for what comes. */
+    int rc = send_changed_files(ep, true);
+    if (rc == 0)
+        rc = send_changed_files(ep, false);
+    if (rc == 0)
+        ep->files_revision = regions->files_revision;
+    return rc < 0 ? rc : 0; /* of the end of the connection epoll tells */
 }
 
 /* -- greeting -- */
