@@ -8,6 +8,7 @@ libprotocol_la_SOURCES = \
 	lib/protocol/hmac.c \
 	lib/protocol/proof.c \
 	lib/protocol/request_wire.c \
+	lib/protocol/vector_wire.c \
 	lib/protocol/wire.c
 libprotocol_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
 libprotocol_la_LIBADD = $(CRYPTO_LIBS) $(ISAL_LIBS)

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "lib/base/error.h"
 #include "lib/protocol/bytes.h"
@@ -20,6 +21,53 @@ _Static_assert(ROS2I_WIRE_HEADER_LEN + IO_LEN + ROS2I_WIRE_SEGMENTS_MAX * ROS2I_
                        ROS2I_WIRE_CRCS_MAX * CRC_LEN + ROS2I_WIRE_INLINE_MAX <=
                    ROS2I_WIRE_MESSAGE_MAX,
                "no message is longer than the limit given to transports");
+
+/* -- segments: u64 id, u64 offset, u32 length, u32 kind -- */
+
+void ros2i_segments_decode(struct ros2i_segment *segment, unsigned count, const uint8_t *at)
+{
+    for (unsigned i = 0; i < count; i++, at += ROS2I_WIRE_SEGMENT_LEN) {
+        segment[i].id = ros2i_get_u64(at);
+        segment[i].offset = ros2i_get_u64(at + 8);
+        segment[i].len = ros2i_get_u32(at + 16);
+        segment[i].kind = ros2i_get_u32(at + 20);
+    }
+}
+
+void ros2i_segments_encode(const struct ros2i_segment *segment, unsigned count, uint8_t *at)
+{
+    for (unsigned i = 0; i < count; i++, at += ROS2I_WIRE_SEGMENT_LEN) {
+        ros2i_put_u64(at, segment[i].id);
+        ros2i_put_u64(at + 8, segment[i].offset);
+        ros2i_put_u32(at + 16, segment[i].len);
+        ros2i_put_u32(at + 20, segment[i].kind);
+    }
+}
+
+int ros2i_segments_check(const char *name, const struct ros2i_segment *segment, unsigned count,
+                         uint32_t length, int err)
+{
+    uint64_t sum = 0; /* of at most 16 32-bit lengths */
+
+    for (unsigned i = 0; i < count; i++, segment++) {
+        if (segment->len == 0)
+            return ros2i_fail(err, "%s message: segment %u has length 0", name, i);
+        if (segment->offset > UINT64_MAX - segment->len)
+            return ros2i_fail(err,
+                              "%s message: segment %u, offset 0x%llx and length %u go past 2^64",
+                              name, i, (unsigned long long)segment->offset, segment->len);
+        if (segment->kind > ROS2I_SEGMENT_TOKEN)
+            return ros2i_fail(err, "%s message: segment %u has unknown kind %u", name, i,
+                              segment->kind);
+        sum += segment->len;
+    }
+    if (count > 0 && sum != length)
+        return ros2i_fail(err, "%s message: segments hold %llu bytes, length is %u", name,
+                          (unsigned long long)sum, length);
+    return 0;
+}
+
+/* -- READ, WRITE -- */
 
 static const char *io_name(const struct ros2i_msg *msg)
 {
@@ -69,12 +117,8 @@ static int decode_io(struct ros2i_msg *msg, const uint8_t *body, size_t len)
                           io_name(msg), len, io->segment_count, io->crc_count);
 
     const uint8_t *at = body + IO_LEN;
-    for (unsigned i = 0; i < io->segment_count; i++, at += ROS2I_WIRE_SEGMENT_LEN) {
-        io->segment[i].id = ros2i_get_u64(at);
-        io->segment[i].offset = ros2i_get_u64(at + 8);
-        io->segment[i].len = ros2i_get_u32(at + 16);
-        io->segment[i].kind = ros2i_get_u32(at + 20);
-    }
+    ros2i_segments_decode(io->segment, io->segment_count, at);
+    at += (size_t)io->segment_count * ROS2I_WIRE_SEGMENT_LEN;
     for (unsigned i = 0; i < io->crc_count; i++, at += CRC_LEN)
         io->crc[i] = ros2i_get_u32(at);
     io->payload = payload_len > 0 ? at : NULL;
@@ -91,39 +135,10 @@ static void encode_io(const struct ros2i_msg *msg, uint8_t *body)
     ros2i_put_u32(body + 16, io->length);
     ros2i_put_u16(body + 20, io->segment_count);
     ros2i_put_u16(body + 22, io->crc_count);
-    for (unsigned i = 0; i < io->segment_count; i++, at += ROS2I_WIRE_SEGMENT_LEN) {
-        ros2i_put_u64(at, io->segment[i].id);
-        ros2i_put_u64(at + 8, io->segment[i].offset);
-        ros2i_put_u32(at + 16, io->segment[i].len);
-        ros2i_put_u32(at + 20, io->segment[i].kind);
-    }
+    ros2i_segments_encode(io->segment, io->segment_count, at);
+    at += (size_t)io->segment_count * ROS2I_WIRE_SEGMENT_LEN;
     for (unsigned i = 0; i < io->crc_count; i++, at += CRC_LEN)
         ros2i_put_u32(at, io->crc[i]);
-}
-
-static int check_segments(const struct ros2i_msg *msg, int err)
-{
-    const struct ros2i_io_request *io = &msg->u.io;
-    uint64_t sum = 0; /* of at most 16 32-bit lengths */
-
-    for (unsigned i = 0; i < io->segment_count; i++) {
-        const struct ros2i_segment *segment = &io->segment[i];
-
-        if (segment->len == 0)
-            return ros2i_fail(err, "%s message: segment %u has length 0", io_name(msg), i);
-        if (segment->offset > UINT64_MAX - segment->len)
-            return ros2i_fail(err,
-                              "%s message: segment %u, offset 0x%llx and length %u go past 2^64",
-                              io_name(msg), i, (unsigned long long)segment->offset, segment->len);
-        if (segment->kind > ROS2I_SEGMENT_TOKEN)
-            return ros2i_fail(err, "%s message: segment %u has unknown kind %u", io_name(msg), i,
-                              segment->kind);
-        sum += segment->len;
-    }
-    if (io->segment_count > 0 && sum != io->length)
-        return ros2i_fail(err, "%s message: segments hold %llu bytes, length is %u", io_name(msg),
-                          (unsigned long long)sum, io->length);
-    return 0;
 }
 
 /* How many checksums a WRITE of length may carry: the block size is not known here, so its least value counts. */
@@ -159,7 +174,7 @@ static int check_io(const struct ros2i_msg *msg, int err)
     if (io->segment_count == 0 && io->length > ROS2I_WIRE_INLINE_MAX)
         return ros2i_fail(err, "%s message: length %u without segments, at most %u ride inline",
                           io_name(msg), io->length, ROS2I_WIRE_INLINE_MAX);
-    rc = check_segments(msg, err);
+    rc = ros2i_segments_check(io_name(msg), io->segment, io->segment_count, io->length, err);
     if (rc < 0)
         return rc;
     return check_crcs(msg, err);
@@ -319,7 +334,12 @@ static int check_reply(const struct ros2i_msg *msg, int err)
                           (unsigned long long)reply->offset, reply->bytes);
     if (!(msg->flags & ROS2I_MSG_CHECKSUM) && reply->crc != 0)
         return ros2i_fail(err, "REPLY message: checksum 0x%08x without its flag", reply->crc);
-    if (reply->payload_len != 0 && (reply->payload_len != reply->bytes || reply->status != 0))
+    bool vector = msg->flags & ROS2I_MSG_VECTOR;
+    if (vector && (reply->status != 0 || reply->payload_len < ROS2I_WIRE_RESULT_LEN))
+        return ros2i_fail(err, "REPLY message: results of extents in a payload of %u, status %u",
+                          reply->payload_len, reply->status);
+    if (!vector && reply->payload_len != 0 &&
+        (reply->payload_len != reply->bytes || reply->status != 0))
         return ros2i_fail(err, "REPLY message: payload of %u bytes with bytes %u and status %u",
                           reply->payload_len, reply->bytes, reply->status);
     if (reply->payload_len > ROS2I_WIRE_INLINE_MAX)
@@ -336,7 +356,7 @@ static size_t size_reply(const struct ros2i_msg *msg, size_t *payload_len_p)
 
 const struct ros2i_codec ros2i_codec_reply = {
     .name = "REPLY",
-    .flags = ROS2I_MSG_CHECKSUM,
+    .flags = ROS2I_MSG_CHECKSUM | ROS2I_MSG_VECTOR,
     .id_rule = ROS2I_ID_NEEDED,
     .fixed = REPLY_LEN,
     .decode = decode_reply,

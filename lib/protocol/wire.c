@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The header of every message, and which codec has the body. Pure functions, any thread; decoding copies out all but
- * payload and text, so what was judged is what is used even when the sender could still write to buf. */
+ * payload, text, and the arrays of READV and CLOSE, so what was judged is what is used even when the sender could still
+ * write to buf; who uses such an array has to do without what was judged of it. */
 #include "config.h"
 
 #include "lib/protocol/wire.h"
@@ -19,6 +20,7 @@ static const struct ros2i_codec *const codecs[ROS2I_WIRE_TYPES] = {
     [ROS2I_MSG_REJECT] = &ros2i_codec_reject, [ROS2I_MSG_READ] = &ros2i_codec_read,
     [ROS2I_MSG_WRITE] = &ros2i_codec_write,   [ROS2I_MSG_FSYNC] = &ros2i_codec_fsync,
     [ROS2I_MSG_CANCEL] = &ros2i_codec_cancel, [ROS2I_MSG_PING] = &ros2i_codec_ping,
+    [ROS2I_MSG_READV] = &ros2i_codec_readv,   [ROS2I_MSG_CLOSE] = &ros2i_codec_close,
     [ROS2I_MSG_REPLY] = &ros2i_codec_reply,   [ROS2I_MSG_PONG] = &ros2i_codec_pong,
 };
 

@@ -19,6 +19,10 @@
 #define ROS2I_WIRE_INLINE_MAX   32768u      /* upper bound of any negotiated inline limit */
 #define ROS2I_WIRE_CREDITS_MAX  1024u
 #define ROS2I_WIRE_TEXT_MAX     255u
+#define ROS2I_WIRE_EXTENT_LEN   24
+#define ROS2I_WIRE_RESULT_LEN   8 /* of an extent, in a READV's reply */
+#define ROS2I_WIRE_EXTENTS_MAX  1024u
+#define ROS2I_WIRE_CLOSES_MAX   4096u
 /* The longest message of version 1: a WRITE with the largest inline payload. */
 #define ROS2I_WIRE_MESSAGE_MAX (ROS2I_WIRE_INLINE_MAX + 1024u)
 
@@ -33,14 +37,18 @@ enum ros2i_msg_type {
     ROS2I_MSG_FSYNC = 18,
     ROS2I_MSG_CANCEL = 19,
     ROS2I_MSG_PING = 20,
+    ROS2I_MSG_READV = 21,
+    ROS2I_MSG_CLOSE = 22,
     ROS2I_MSG_REPLY = 32,
     ROS2I_MSG_PONG = 33,
 };
 
 enum ros2i_msg_flag {
-    ROS2I_MSG_CHECKSUM = 1 << 0, /* READ: wanted; WRITE, REPLY: CRC-32C present */
+    ROS2I_MSG_CHECKSUM = 1 << 0, /* READ, READV: wanted; WRITE, REPLY: CRC-32C present */
     ROS2I_MSG_REPLAY = 1 << 1,   /* a request sent before on an older epoch */
     ROS2I_MSG_DATASYNC = 1 << 2, /* FSYNC */
+    ROS2I_MSG_VECTOR =
+        1 << 3, /* REPLY to a READV of status 0: the payload begins with the extents' results */
 };
 
 /* A request id is (sequence << 16) | slot. A slot (0..credits-1) holds one request at a time; its sequence only grows. */
@@ -107,6 +115,30 @@ struct ros2i_io_request { /* READ, WRITE */
     const void *payload; /* WRITE without segments: length bytes */
 };
 
+struct ros2i_extent {
+    uint64_t handle, offset;
+    uint32_t len; /* 0 or more */
+};
+
+struct ros2i_vector_request { /* READV */
+    uint32_t length;          /* of all extents */
+    uint16_t extent_count;    /* 1 or more */
+    uint16_t segment_count;   /* 0: the data rides in the reply */
+    struct ros2i_segment segment[ROS2I_WIRE_SEGMENTS_MAX];
+    const void *
+        extents; /* as on the wire: extent_count * ROS2I_WIRE_EXTENT_LEN bytes; ros2i_extent_get() */
+};
+
+struct ros2i_close_request { /* CLOSE */
+    uint32_t count;          /* 1 or more */
+    const void *handles;     /* as on the wire: count * 8 bytes; ros2i_close_get() */
+};
+
+struct ros2i_extent_result {
+    uint32_t status; /* 0 or a positive errno */
+    uint32_t bytes;  /* that are good from the extent's start, whatever the status */
+};
+
 struct ros2i_reply {
     uint32_t status; /* 0 or a positive errno */
     uint32_t bytes;
@@ -114,8 +146,9 @@ struct ros2i_reply {
     uint64_t durability_epoch; /* the write verifier */
     uint32_t crc;              /* of all bytes of the read, with CHECKSUM */
     uint32_t engine_ns,
-        queue_ns;         /* time in the engine; time from arrival to engine start; saturated */
-    uint32_t payload_len; /* inline bytes that follow: 0 or bytes */
+        queue_ns; /* time in the engine; time from arrival to engine start; saturated */
+    uint32_t
+        payload_len; /* inline bytes that follow: 0 or bytes; with VECTOR: results, then as before */
     const void *payload;
 };
 
@@ -130,6 +163,8 @@ struct ros2i_msg {
         uint8_t proof[32]; /* PROOF, WELCOME */
         struct ros2i_reject reject;
         struct ros2i_io_request io;
+        struct ros2i_vector_request vector;
+        struct ros2i_close_request close;
         uint64_t handle;    /* FSYNC */
         uint64_t target_id; /* CANCEL */
         uint64_t opaque;    /* PING, PONG */
@@ -141,9 +176,19 @@ struct ros2i_msg {
  * undefined. Borrowed pointers into buf live as long as buf. */
 int ros2i_wire_decode(const void *buf, size_t len, struct ros2i_msg *msg);
 
-/* Encodes all but inline payload bytes: returns the length written; the caller sends `payload` of io (WRITE) or reply
- * behind it as a second piece (the header's length counts it). -ENOSPC when buf is too small, -EINVAL when msg breaks
+/* Encodes all but what is borrowed in bytes: returns the length written; the caller sends `payload` of io (WRITE) or reply,
+ * `extents` (READV) or `handles` (CLOSE) behind it as a second piece (the header's length counts it). -ENOSPC when buf is too small, -EINVAL when msg breaks
  * the bounds that the decoder checks. */
 int ros2i_wire_encode(const struct ros2i_msg *msg, void *buf, size_t len);
+
+/* -- arrays that stay as they are on the wire: copying a thousand extents twice would cost more than reading them once -- */
+
+struct ros2i_extent ros2i_extent_get(const void *extents, size_t i);
+void ros2i_extent_put(void *extents, size_t i, const struct ros2i_extent *extent);
+uint64_t ros2i_close_get(const void *handles, size_t i);
+void ros2i_close_put(void *handles, size_t i, uint64_t handle);
+/* results: the start of the payload of a REPLY with VECTOR. */
+struct ros2i_extent_result ros2i_result_get(const void *results, size_t i);
+void ros2i_result_put(void *results, size_t i, const struct ros2i_extent_result *result);
 
 #endif

@@ -30,5 +30,13 @@ extern const struct ros2i_codec ros2i_codec_hello, ros2i_codec_challenge, ros2i_
     ros2i_codec_welcome, ros2i_codec_reject;
 extern const struct ros2i_codec ros2i_codec_read, ros2i_codec_write, ros2i_codec_fsync,
     ros2i_codec_cancel, ros2i_codec_ping, ros2i_codec_pong, ros2i_codec_reply;
+extern const struct ros2i_codec ros2i_codec_readv, ros2i_codec_close;
+
+/* Segments, of any message that has some. name: its type's. */
+void ros2i_segments_decode(struct ros2i_segment *segment, unsigned count, const uint8_t *at);
+void ros2i_segments_encode(const struct ros2i_segment *segment, unsigned count, uint8_t *at);
+/* length: what they must add up to. No segments: any. 0 or -err with a text. */
+int ros2i_segments_check(const char *name, const struct ros2i_segment *segment, unsigned count,
+                         uint32_t length, int err);
 
 #endif

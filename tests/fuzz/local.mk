@@ -9,7 +9,7 @@ fuzz_programs = \
 	tests/fuzz/tcp_frame \
 	tests/fuzz/wire
 
-tests_fuzz_wire_SOURCES = tests/fuzz/wire.c tests/unit/wire_samples.c
+tests_fuzz_wire_SOURCES = tests/fuzz/wire.c tests/unit/wire_samples.c tests/unit/wire_vector_samples.c
 tests_fuzz_wire_LDADD = libprotocol.la libbase.la $(fuzz_main)
 
 tests_fuzz_control_request_LDADD = libdaemon.la libprotocol.la libros2proto.la libbase.la $(fuzz_main)
@@ -19,7 +19,7 @@ $(tests_fuzz_control_request_OBJECTS): | $(proto_headers)
 tests_fuzz_tcp_frame_LDADD = libtransporttcp.la libbase.la $(fuzz_main)
 
 EXTRA_PROGRAMS += tests/fuzz/seed_wire
-tests_fuzz_seed_wire_SOURCES = tests/fuzz/seed_wire.c tests/unit/wire_samples.c
+tests_fuzz_seed_wire_SOURCES = tests/fuzz/seed_wire.c tests/unit/wire_samples.c tests/unit/wire_vector_samples.c
 tests_fuzz_seed_wire_LDADD = libprotocol.la libbase.la
 
 if FUZZERS

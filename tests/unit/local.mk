@@ -31,9 +31,9 @@ tests_unit_secret_test_LDADD = $(test_base)
 tests_unit_shared_memory_test_LDADD = $(test_base)
 tests_unit_timers_test_LDADD = $(test_base)
 tests_unit_wire_fields_test_LDADD = $(test_protocol)
-tests_unit_wire_fields_test_SOURCES = tests/unit/wire_fields_test.c tests/unit/wire_samples.c
+tests_unit_wire_fields_test_SOURCES = tests/unit/wire_fields_test.c tests/unit/wire_samples.c tests/unit/wire_vector_samples.c
 tests_unit_wire_test_LDADD = $(test_protocol)
-tests_unit_wire_test_SOURCES = tests/unit/wire_test.c tests/unit/wire_samples.c
+tests_unit_wire_test_SOURCES = tests/unit/wire_test.c tests/unit/wire_samples.c tests/unit/wire_vector_samples.c
 
 # What plugin_test loads. Only a module with an rpath becomes a .so.
 sample_ldflags = $(plugin_ldflags) -rpath /nowhere

@@ -90,6 +90,34 @@ static const struct field_case field_cases[] = {
     {"reply_inline", 20, 4, 100, 101, "payload"},
     {"reply_inline", 52, 4, 100, 101, "payload"},
     {"reply_error", 16, 4, 1, UINT32_MAX, "status"},
+    {"readv_inline", 16, 2, 3, 0, "0 extents"},
+    {"readv_inline", 16, 2, 3, 1025, "1025 extents"},
+    {"readv_inline", 16, 2, 3, UINT16_MAX, "extents, allowed"},
+    {"readv_inline", 16, 2, 3, 4, "ends within"},
+    {"readv_inline", 16, 2, 3, 2, "extents hold 2000"},
+    {"readv_inline", 18, 2, 0, 17, "17 segments"},
+    {"readv_inline", 18, 2, 0, 1, "ends within"},
+    {"readv_inline", 20, 4, 3000, 3001, "extents hold 3000"},
+    {"readv_inline", 20, 4, 3000, 32768 - 23, "ride inline"},
+    {"readv_inline", 32, 8, INT64_MAX - 1000, INT64_MAX - 999, "extent 0, offset"},
+    {"readv_inline", 40, 4, 1000, UINT32_MAX, "extent"},
+    {"readv_inline", 64, 4, 1000, 999, "extents hold 2999"},
+    {"readv_inline", 92, 4, 0, 1, "reserved"},
+    {"readv_largest_inline", 20, 4, 24576, 24577, "ride inline"},
+    {"readv_largest", 20, 4, 16 * MIB, 16 * MIB + 1, "length 16777217, at most"},
+    {"readv_segments", 32, 8, UINT64_MAX - 1000, UINT64_MAX - 999, "segment 0, offset"},
+    {"readv_segments", 40, 4, 1000, 1001, "segments hold 3001"},
+    {"readv_segments", 40, 4, 1000, 0, "segment 0 has length 0"},
+    {"readv_segments", 44, 4, 1, 2, "kind 2"},
+    {"close", 16, 4, 2, 0, "0 handles"},
+    {"close", 16, 4, 2, 4097, "4097 handles"},
+    {"close", 16, 4, 2, UINT32_MAX, "handles"},
+    {"close", 16, 4, 2, 1, "body"},
+    {"close", 16, 4, 2, 3, "body"},
+    {"reply_results", 16, 4, 0, 5, "results"},
+    {"reply_results", 52, 4, 8, 7, "results"},
+    {"reply_results", 52, 4, 8, 9, "body"},
+    {"reply_results", 2, 2, 8, 0, "payload"},
 };
 
 static void patch(uint8_t *bytes, const struct field_case *c, uint64_t value)
@@ -236,6 +264,27 @@ static void spoil_reply_bytes(struct ros2i_msg *msg)
     msg->u.reply.bytes = ROS2I_WIRE_IO_MAX + 1;
 }
 
+static void spoil_extent_count(struct ros2i_msg *msg)
+{
+    msg->u.vector.extent_count = 0;
+}
+static void spoil_vector_length(struct ros2i_msg *msg)
+{
+    msg->u.vector.length++;
+}
+static void spoil_vector_segment(struct ros2i_msg *msg)
+{
+    msg->u.vector.segment[1].len++;
+}
+static void spoil_close_count(struct ros2i_msg *msg)
+{
+    msg->u.close.count = ROS2I_WIRE_CLOSES_MAX + 1;
+}
+static void spoil_results(struct ros2i_msg *msg)
+{
+    msg->u.reply.payload_len = 4;
+}
+
 static const struct encode_case encode_cases[] = {
     {"hello", spoil_versions},
     {"hello", spoil_epoch},
@@ -263,6 +312,12 @@ static const struct encode_case encode_cases[] = {
     {"reply_largest", spoil_large_payload},
     {"reply", spoil_crc_without_flag},
     {"reply", spoil_reply_bytes},
+    {"readv_inline", spoil_extent_count},
+    {"readv_largest_inline", spoil_vector_length},
+    {"readv_largest", spoil_vector_length},
+    {"readv_segments", spoil_vector_segment},
+    {"close", spoil_close_count},
+    {"reply_results", spoil_results},
 };
 
 static void encode_refuses_what_decode_would_refuse(void **state)
@@ -286,7 +341,8 @@ static void each_reserved_bit_must_be_zero(void **state)
     static const struct {
         const char *sample;
         unsigned at, len;
-    } reserved[] = {{"challenge", 18, 2}, {"reject", 22, 2}};
+    } reserved[] = {
+        {"challenge", 18, 2}, {"reject", 22, 2}, {"readv_inline", 44, 4}, {"close", 20, 4}};
     uint8_t bytes[1024];
     struct ros2i_msg msg;
 

@@ -270,6 +270,15 @@ const struct wire_sample wire_samples[] = {
     {"reply_inline", reply_inline},
     {"reply_largest", reply_largest},
     {"reply_error", reply_error},
+    {"readv_inline", wire_readv_inline},
+    {"readv_nothing", wire_readv_nothing},
+    {"readv_segments", wire_readv_segments},
+    {"readv_largest_inline", wire_readv_largest_inline},
+    {"readv_largest", wire_readv_largest},
+    {"close", wire_close},
+    {"close_largest", wire_close_largest},
+    {"reply_results", wire_reply_results},
+    {"reply_results_inline", wire_reply_results_inline},
     {NULL, NULL},
 };
 
@@ -354,9 +363,12 @@ void wire_random(uint64_t *state, struct ros2i_msg *msg)
     size_t count = 0;
 
     memset(msg, 0, sizeof *msg);
-    switch (unit_next(state) % 3) {
+    switch (unit_next(state) % 4) {
     case 0:
         random_io(state, msg);
+        break;
+    case 2:
+        wire_random_vector(state, msg);
         break;
     case 1:
         random_reply(state, msg);
@@ -382,6 +394,12 @@ int wire_whole(const struct ros2i_msg *msg, uint8_t *buf)
     } else if (msg->type == ROS2I_MSG_REPLY) {
         payload = msg->u.reply.payload;
         payload_len = msg->u.reply.payload_len;
+    } else if (msg->type == ROS2I_MSG_READV) {
+        payload = msg->u.vector.extents;
+        payload_len = (size_t)msg->u.vector.extent_count * ROS2I_WIRE_EXTENT_LEN;
+    } else if (msg->type == ROS2I_MSG_CLOSE) {
+        payload = msg->u.close.handles;
+        payload_len = (size_t)msg->u.close.count * 8;
     }
     if (payload_len > 0)
         memcpy(buf + len, payload, payload_len);
@@ -454,6 +472,11 @@ bool wire_equal(const struct ros2i_msg *a, const struct ros2i_msg *b)
     case ROS2I_MSG_READ:
     case ROS2I_MSG_WRITE:
         return same_io(&a->u.io, &b->u.io, a->type);
+    case ROS2I_MSG_READV:
+        return wire_same_vector(&a->u.vector, &b->u.vector);
+    case ROS2I_MSG_CLOSE:
+        return a->u.close.count == b->u.close.count &&
+               memcmp(a->u.close.handles, b->u.close.handles, (size_t)a->u.close.count * 8) == 0;
     case ROS2I_MSG_REPLY:
         return same_reply(&a->u.reply, &b->u.reply);
     default:

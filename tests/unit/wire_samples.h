@@ -17,6 +17,19 @@ struct wire_sample {
 /* Every type, least and largest forms. Ends with a name of NULL. */
 extern const struct wire_sample wire_samples[];
 
+/* -- wire_vector_samples.c -- */
+void wire_readv_inline(struct ros2i_msg *msg);
+void wire_readv_nothing(struct ros2i_msg *msg);
+void wire_readv_segments(struct ros2i_msg *msg);
+void wire_readv_largest_inline(struct ros2i_msg *msg);
+void wire_readv_largest(struct ros2i_msg *msg);
+void wire_close(struct ros2i_msg *msg);
+void wire_close_largest(struct ros2i_msg *msg);
+void wire_reply_results(struct ros2i_msg *msg);
+void wire_reply_results_inline(struct ros2i_msg *msg);
+void wire_random_vector(uint64_t *state, struct ros2i_msg *msg);
+bool wire_same_vector(const struct ros2i_vector_request *a, const struct ros2i_vector_request *b);
+
 void wire_sample_get(const struct wire_sample *sample, struct ros2i_msg *msg);
 const struct wire_sample *wire_sample_find(const char *name);
 /* Some valid message, by the state of unit_next(). */

@@ -87,6 +87,20 @@ static void the_layout_is_that_of_the_specification(void **state)
         0x48, 0x47, 0x46, 0x45, 0x44, 0x43, 0x42, 0x41, /* durability epoch */
         0x54, 0x53, 0x52, 0x51, 0x64, 0x63, 0x62, 0x61,
         0x74, 0x73, 0x72, 0x71, 0,    0,    0,    0};
+    static const uint8_t readv_bytes[] = {
+        1,    21, 3, 0, 120,  0,    0, 0, 3,  0,    9, 0, 0, 0, 0, 0, /* header */
+        2,    0,  2, 0, 0xb8, 0x0b, 0, 0,                             /* counts, length */
+        5,    0,  0, 0, 0,    0,    0, 0, 40, 0,    0, 0, 0, 0, 0, 0, /* segment 0 */
+        0xe8, 3,  0, 0, 1,    0,    0, 0,                             /* */
+        6,    0,  0, 0, 0,    0,    0, 0, 48, 0,    0, 0, 0, 0, 0, 0, /* segment 1 */
+        0xd0, 7,  0, 0, 0,    0,    0, 0,                             /* */
+        2,    0,  0, 0, 1,    0,    0, 0, 0,  0,    0, 0, 0, 0, 0, 0, /* extent 0 */
+        0xdc, 5,  0, 0, 0,    0,    0, 0,                             /* */
+        3,    0,  0, 0, 1,    0,    0, 0, 0,  0x10, 0, 0, 0, 0, 0, 0, /* extent 1 */
+        0xdc, 5,  0, 0, 0,    0,    0, 0};
+    static const uint8_t close_bytes[] = {1, 22, 2, 0, 40, 0,  0,  0,  0, 0, 10, 0, 0, 0,
+                                          0, 0,  2, 0, 0,  0,  0,  0,  0, 0, 8,  7, 6, 5,
+                                          4, 3,  2, 1, 16, 14, 12, 10, 8, 6, 4,  2};
     static const uint8_t hello_start[] = {1, 1, 0, 0,   112, 0,   0,   0, 0, 0, 0, 0,    0,
                                           0, 0, 0, 'R', 'O', 'S', '2', 1, 0, 1, 0, 0x10, 0x11};
     static const uint8_t hello_end[] = {8,  7, 6, 5, 4, 3,    2, 1, 0x14, 0x13, 0x12, 0x11,
@@ -100,6 +114,12 @@ static void the_layout_is_that_of_the_specification(void **state)
     wire_sample_get(wire_sample_find("reply"), &msg);
     assert_int_equal(wire_whole(&msg, whole), sizeof reply_bytes);
     assert_memory_equal(whole, reply_bytes, sizeof reply_bytes);
+    wire_sample_get(wire_sample_find("readv_segments"), &msg);
+    assert_int_equal(wire_whole(&msg, whole), sizeof readv_bytes);
+    assert_memory_equal(whole, readv_bytes, sizeof readv_bytes);
+    wire_sample_get(wire_sample_find("close"), &msg);
+    assert_int_equal(wire_whole(&msg, whole), sizeof close_bytes);
+    assert_memory_equal(whole, close_bytes, sizeof close_bytes);
     wire_sample_get(wire_sample_find("hello"), &msg);
     assert_int_equal(wire_whole(&msg, whole), 112);
     assert_memory_equal(whole, hello_start, sizeof hello_start);
@@ -162,7 +182,7 @@ static void other_versions_and_unknown_types_are_refused(void **state)
     whole[0] = 1;
     for (unsigned type = 0; type < 256; type++) {
         int known =
-            (type >= 1 && type <= 5) || (type >= 16 && type <= 20) || type == 32 || type == 33;
+            (type >= 1 && type <= 5) || (type >= 16 && type <= 22) || type == 32 || type == 33;
 
         whole[1] = (uint8_t)type;
         if (!known) {
@@ -179,11 +199,14 @@ static uint16_t known_flags(uint8_t type)
     switch (type) {
     case ROS2I_MSG_READ:
     case ROS2I_MSG_WRITE:
+    case ROS2I_MSG_READV:
         return ROS2I_MSG_CHECKSUM | ROS2I_MSG_REPLAY;
+    case ROS2I_MSG_CLOSE:
+        return ROS2I_MSG_REPLAY;
     case ROS2I_MSG_FSYNC:
         return ROS2I_MSG_DATASYNC | ROS2I_MSG_REPLAY;
     case ROS2I_MSG_REPLY:
-        return ROS2I_MSG_CHECKSUM;
+        return ROS2I_MSG_CHECKSUM | ROS2I_MSG_VECTOR;
     default:
         return 0;
     }
