@@ -43,9 +43,11 @@ libdaemon_la_SOURCES = \
 	daemon/data/part.c \
 	daemon/data/queue_state.c \
 	daemon/data/read.c \
+	daemon/data/read_vector.c \
 	daemon/data/request.c \
 	daemon/data/segments.c \
 	daemon/data/thread.c \
+	daemon/data/vector.c \
 	daemon/data/write.c
 libdaemon_la_CPPFLAGS = $(daemon_cppflags) $(CRYPTO_CFLAGS)
 libdaemon_la_LIBADD = $(GRPC_LIBS) $(PROTOBUF_C_LIBS) $(CRYPTO_LIBS) $(CYAML_LIBS)

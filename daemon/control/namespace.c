@@ -124,6 +124,7 @@ static int handle_open_many(struct ros2d_call *call, const void *message,
     if (count > ITEMS_MAX)
         return ros2i_fail(EINVAL, "%zu files to open at once; at most %u are allowed", count,
                           ITEMS_MAX);
+    ros2d_handles_reap(call->state->handles);
     Ros2__V1__OpenManyResponse *reply = ros2d_call_alloc(call, sizeof *reply);
     Ros2__V1__OpenResult *result = ros2d_call_alloc(call, count * sizeof *result);
     Ros2__V1__OpenResult **results = ros2d_call_alloc(call, count * sizeof *results);

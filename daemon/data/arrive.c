@@ -10,6 +10,7 @@
 #include "daemon/data/connection.h"
 #include "daemon/data/request.h"
 #include "daemon/data/thread.h"
+#include "daemon/data/vector.h"
 #include "lib/base/error.h"
 
 /* Requests whose reply the client may have while the transport has yet to report it sent: as many as it takes up between
@@ -21,13 +22,51 @@ static int breach(const char *what, uint64_t id)
     return ros2i_fail(EPROTO, "request 0x%llx: %s", (unsigned long long)id, what);
 }
 
+/* inlined: bytes of results and data that are to ride in a message; 0: the data has segments. */
+static int check_transfer(const struct ros2d_connection *conn, const struct ros2i_msg *msg,
+                          uint32_t length, uint32_t inlined)
+{
+    const struct ros2d_negotiated *n = &conn->negotiated;
+    bool checksum = n->options & ROS2I_OPTION_CHECKSUM;
+
+    if (length > n->max_io)
+        return breach("it is longer than max_io", msg->request_id);
+    if (inlined > n->inline_limit)
+        return breach("it is longer than the inline limit", msg->request_id);
+    if (!(msg->flags & ROS2I_MSG_CHECKSUM) == checksum)
+        return breach("checksums are not as settled", msg->request_id);
+    return 0;
+}
+
+static int check_io(const struct ros2d_connection *conn, const struct ros2i_msg *msg)
+{
+    const struct ros2d_negotiated *n = &conn->negotiated;
+    const struct ros2i_io_request *io = &msg->u.io;
+    uint32_t crcs = io->length > 0 ? (io->length - 1) / n->checksum_block + 1 : 1;
+    int rc = check_transfer(conn, msg, io->length, io->segment_count == 0 ? io->length : 0);
+
+    if (rc < 0)
+        return rc;
+    if (msg->type == ROS2I_MSG_WRITE && (n->options & ROS2I_OPTION_CHECKSUM) &&
+        io->crc_count != crcs)
+        return breach("its count of checksums is wrong", msg->request_id);
+    return 0;
+}
+
+static int check_vector(const struct ros2d_connection *conn, const struct ros2i_msg *msg)
+{
+    const struct ros2i_vector_request *v = &msg->u.vector;
+    uint32_t inlined =
+        v->segment_count == 0 ? v->length + v->extent_count * ROS2I_WIRE_RESULT_LEN : 0;
+
+    /* Results alone ride in any reply. */
+    return check_transfer(conn, msg, v->length, v->length > 0 ? inlined : 0);
+}
+
 /* What a client that follows the protocol never sends. */
 static int check_shape(const struct ros2d_connection *conn, const struct ros2i_msg *msg)
 {
     const struct ros2d_negotiated *n = &conn->negotiated;
-    const struct ros2i_io_request *io = &msg->u.io;
-    bool checksum = n->options & ROS2I_OPTION_CHECKSUM;
-    uint32_t crcs;
 
     if (ros2i_request_slot(msg->request_id) >= n->credits)
         return breach("its slot is out of range", msg->request_id);
@@ -35,17 +74,10 @@ static int check_shape(const struct ros2d_connection *conn, const struct ros2i_m
         return breach("its slot has a request in flight", msg->request_id);
     if (conn->request_count >= 2 * n->credits + LEAVING_MAX)
         return breach("more requests than credits", msg->request_id);
-    if (msg->type == ROS2I_MSG_FSYNC)
-        return 0;
-    if (io->length > n->max_io)
-        return breach("it is longer than max_io", msg->request_id);
-    if (io->segment_count == 0 && io->length > n->inline_limit)
-        return breach("it is longer than the inline limit", msg->request_id);
-    if (!(msg->flags & ROS2I_MSG_CHECKSUM) == checksum)
-        return breach("checksums are not as settled", msg->request_id);
-    crcs = io->length > 0 ? (io->length - 1) / n->checksum_block + 1 : 1;
-    if (msg->type == ROS2I_MSG_WRITE && checksum && io->crc_count != crcs)
-        return breach("its count of checksums is wrong", msg->request_id);
+    if (msg->type == ROS2I_MSG_READV)
+        return check_vector(conn, msg);
+    if (msg->type == ROS2I_MSG_READ || msg->type == ROS2I_MSG_WRITE)
+        return check_io(conn, msg);
     return 0;
 }
 
@@ -146,7 +178,7 @@ static uint32_t take_io(struct ros2d_request *req, const struct ros2i_io_request
         return ENOTRECOVERABLE;
     req->offset = io->offset;
     req->length = io->length;
-    rc = ros2d_segments_resolve(req->conn, io, right, &req->segments);
+    rc = ros2d_segments_resolve(req->conn, io->segment, io->segment_count, right, &req->segments);
     if (rc < 0)
         return (uint32_t)-rc;
     choose_memory(req);
@@ -170,6 +202,36 @@ static uint32_t check_write(struct ros2d_request *req, const struct ros2i_io_req
     return req->inlined ? copy_payload(req, io->payload) : 0;
 }
 
+static uint32_t take_vector(struct ros2d_request *req, const struct ros2i_vector_request *v)
+{
+    uint32_t status = ros2d_vector_take(req, v);
+    int rc;
+
+    ros2d_count(&req->thread->counters.vectors, 1);
+    ros2d_count(&req->thread->counters.extents, v->extent_count);
+    if (status)
+        return status;
+    req->length = v->length;
+    rc = ros2d_segments_resolve(req->conn, v->segment, v->segment_count, ROS2_REGION_REMOTE_WRITE,
+                                &req->segments);
+    if (rc < 0)
+        return (uint32_t)-rc;
+    choose_memory(req);
+    if (req->length > 0)
+        req->chunks = UINT32_MAX; /* not known yet: its parts end where the memory does */
+    return 0;
+}
+
+/* Their nodes are closed by a control thread: to close one may block. */
+static uint32_t close_handles(struct ros2d_request *req, const struct ros2i_close_request *c)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        ros2d_handles_close_later(req->thread->state->handles, req->conn->session,
+                                  ros2i_close_get(c->handles, i));
+    ros2d_count(&req->thread->counters.closes, c->count);
+    return 0;
+}
+
 static uint32_t take_up(struct ros2d_request *req, const struct ros2i_msg *msg)
 {
     struct ros2d_counters *counters = &req->thread->counters;
@@ -183,6 +245,11 @@ static uint32_t take_up(struct ros2d_request *req, const struct ros2i_msg *msg)
         req->kind = &ros2d_write_kind;
         ros2d_count(&counters->writes, 1);
         return take_io(req, &msg->u.io, check_write);
+    case ROS2I_MSG_READV:
+        req->kind = &ros2d_read_vector_kind;
+        return take_vector(req, &msg->u.vector);
+    case ROS2I_MSG_CLOSE:
+        return close_handles(req, &msg->u.close); /* and it is done */
     default:
         req->kind = &ros2d_fsync_kind;
         req->chunks = 1;

@@ -362,8 +362,10 @@ static enum ros2d_connection_state on_request(struct ros2d_connection *conn,
 
     switch (msg->type) {
     case ROS2I_MSG_READ:
+    case ROS2I_MSG_READV:
     case ROS2I_MSG_WRITE:
     case ROS2I_MSG_FSYNC:
+    case ROS2I_MSG_CLOSE:
         /* The letter about it may still be on its way. */
         if (atomic_load_explicit(&conn->session->closed, memory_order_acquire)) {
             ros2d_connection_end(conn, true);

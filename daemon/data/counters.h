@@ -10,6 +10,8 @@ struct ros2d_counters {
     _Atomic uint64_t channels;                   /* proved, live */
     _Atomic uint64_t accepted, rejected, broken; /* broken: closed for what the peer sent */
     _Atomic uint64_t reads, writes, fsyncs, replays, cancels;
+    _Atomic uint64_t vectors, extents; /* READVs, and the extents in them */
+    _Atomic uint64_t closes;           /* handles in CLOSEs */
     _Atomic uint64_t bytes_read, bytes_written;
     _Atomic uint64_t errors; /* replies with a status */
 };

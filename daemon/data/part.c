@@ -65,9 +65,9 @@ static int map_chunk(struct ros2d_part *part, uint64_t at)
     return 1;
 }
 
-int ros2d_part_begin(struct ros2d_request *req, struct ros2d_part **part_p)
+int ros2d_part_begin_at(struct ros2d_request *req, uint64_t at, uint32_t len,
+                        struct ros2d_part **part_p)
 {
-    uint64_t at = (uint64_t)req->begun * req->chunk_len;
     struct ros2d_part *part = NULL;
 
     for (unsigned i = 0; i < ROS2D_PARTS && !part; i++)
@@ -75,7 +75,7 @@ int ros2d_part_begin(struct ros2d_request *req, struct ros2d_part **part_p)
             part = &req->part[i];
     if (!part)
         return 0;
-    part->len = req->length - at < req->chunk_len ? (uint32_t)(req->length - at) : req->chunk_len;
+    part->len = len;
     int rc = map_chunk(part, at);
     if (rc < 0)
         return rc;
@@ -90,6 +90,14 @@ int ros2d_part_begin(struct ros2d_request *req, struct ros2d_part **part_p)
     req->busy++;
     *part_p = part;
     return 1;
+}
+
+int ros2d_part_begin(struct ros2d_request *req, struct ros2d_part **part_p)
+{
+    uint64_t at = (uint64_t)req->begun * req->chunk_len, left = req->length - at;
+
+    return ros2d_part_begin_at(req, at, left < req->chunk_len ? (uint32_t)left : req->chunk_len,
+                               part_p);
 }
 
 static void unmap(struct ros2d_part *part)
@@ -151,8 +159,14 @@ void ros2d_part_on_wire(struct ros2d_part *part)
     ros2d_connection_wire_begun(part->req->conn);
 }
 
-/* The engine has one less for this queue; a newer epoch may wait for that. */
-static void left_engine(struct ros2d_thread *thread, struct ros2d_queue_state *queue)
+void ros2d_engine_entered(struct ros2d_request *req)
+{
+    req->in_engine++;
+    req->queue->in_engine++;
+    req->thread->in_engine++;
+}
+
+void ros2d_engine_left(struct ros2d_thread *thread, struct ros2d_queue_state *queue)
 {
     thread->in_engine--;
     if (--queue->in_engine > 0)
@@ -175,8 +189,7 @@ static void on_engine_done(struct ros2_io *io)
     part->result = io->result;
     req->kind->engine_done(part);
     ros2d_request_step(req);
-    left_engine(thread,
-                queue); /* after the step: the result is kept before a newer epoch may replay */
+    ros2d_engine_left(thread, queue);
 }
 
 void ros2d_part_prepare(struct ros2d_part *part)
@@ -197,9 +210,7 @@ int ros2d_part_in_engine(struct ros2d_part *part, int rc)
     req->handed++;
     if (rc == 0) {
         part->state = ROS2D_PART_ENGINE;
-        req->in_engine++;
-        req->queue->in_engine++;
-        req->thread->in_engine++;
+        ros2d_engine_entered(req);
         return 0;
     }
     req->engine_ns += ros2i_now_ns() - part->start_ns;

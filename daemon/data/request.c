@@ -16,6 +16,7 @@
 
 #include "daemon/data/connection.h"
 #include "daemon/data/thread.h"
+#include "daemon/data/vector.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 
@@ -100,6 +101,8 @@ static void free_request(struct ros2d_request *req)
     ros2d_segments_release(req->conn, thread->state->regions, &req->segments);
     if (req->handle)
         ros2d_handles_put(thread->state->handles, req->handle);
+    if (req->vector)
+        ros2d_vector_release(req);
     if (req->conn) {
         ros2d_list_remove(&req->link);
         req->conn->request_count--;
@@ -132,10 +135,11 @@ void ros2d_request_encode_reply(struct ros2d_request *req, void *buf, uint32_t p
     struct ros2i_msg msg;
     struct ros2i_reply *reply = &msg.u.reply;
     bool checksum =
-        req->type == ROS2I_MSG_READ && (req->flags & ROS2I_MSG_CHECKSUM) && req->status == 0;
+        req->type != ROS2I_MSG_WRITE && (req->flags & ROS2I_MSG_CHECKSUM) && req->status == 0;
+    bool vector = req->vector && req->status == 0;
 
     msg.type = ROS2I_MSG_REPLY;
-    msg.flags = checksum ? ROS2I_MSG_CHECKSUM : 0;
+    msg.flags = (checksum ? ROS2I_MSG_CHECKSUM : 0) | (vector ? ROS2I_MSG_VECTOR : 0);
     msg.request_id = req->id;
     reply->status = req->status;
     reply->bytes = req->bytes;
@@ -159,7 +163,7 @@ void ros2d_request_replied(struct ros2d_request *req)
     req->state = ROS2D_REQUEST_REPLIED;
     if (req->status)
         ros2d_count(&counters->errors, 1);
-    else if (req->type == ROS2I_MSG_READ)
+    else if (req->type != ROS2I_MSG_WRITE)
         ros2d_count(&counters->bytes_read, req->bytes);
     else
         ros2d_count(&counters->bytes_written, req->bytes);
@@ -178,12 +182,17 @@ void ros2d_request_keep(struct ros2d_request *req)
     slot->durability_epoch = req->handle ? req->handle->tenant->durability_epoch : 0;
 }
 
-/* By a copy of 56 bytes: nothing to wait for afterwards. */
+/* By a copy, of 56 bytes and maybe an extent's results: nothing to wait for afterwards. */
 static int send_reply(struct ros2d_request *req)
 {
     struct iovec iov = {req->reply, sizeof(req->reply)};
 
-    ros2d_request_encode_reply(req, req->reply, 0);
+    if (req->vector && req->status == 0) {
+        iov.iov_base = req->vector->reply;
+        iov.iov_len = ros2d_vector_encode_reply(req, iov.iov_base, 0);
+    } else {
+        ros2d_request_encode_reply(req, req->reply, 0);
+    }
     int rc = req->conn->ops->send(req->conn->ep, &iov, 1, NULL);
     if (rc == 0)
         ros2d_request_replied(req);
@@ -196,6 +205,12 @@ void ros2d_request_stall(struct ros2d_request *req)
 {
     if (ros2d_list_empty(&req->ready_link))
         ros2d_list_append(&req->thread->ready, &req->ready_link);
+}
+
+void ros2d_request_yield(struct ros2d_request *req)
+{
+    req->yielded = true;
+    ros2d_request_stall(req);
 }
 
 void ros2d_request_fail(struct ros2d_request *req, uint32_t status)
@@ -257,9 +272,10 @@ int ros2d_requests_run_ready(struct ros2d_thread *thread)
     while (!ros2d_list_empty(&work)) {
         struct ros2d_request *req = ROS2D_CONTAINER(work.next, struct ros2d_request, ready_link);
         ros2d_list_remove(&req->ready_link);
+        req->yielded = false;
         ros2d_request_step(req);
-        /* Freed requests are in no list; one that is back had no luck. */
-        moved += ros2d_list_empty(&req->ready_link);
+        /* Freed requests are in no list; one that is back had no luck, or has had its turn. */
+        moved += ros2d_list_empty(&req->ready_link) || req->yielded;
     }
     return moved;
 }

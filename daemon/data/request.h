@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One READ, WRITE or FSYNC from arrival to the end of everything that it borrowed. Owner: its data thread.
+/* One READ, READV, WRITE or FSYNC from arrival to the end of everything that it borrowed. Owner: its data thread.
  *
  * It is cut into chunks; up to two of them are under way at a time, each as a part: memory, the engine, the wire. Where the
  * transport maps the client's memory, that is the part's memory and nothing goes over the wire. */
@@ -23,6 +23,7 @@ struct ros2d_thread;
 struct ros2d_lane;
 struct ros2d_connection;
 struct ros2d_request;
+struct ros2d_vector;
 
 enum ros2d_request_state {
     ROS2D_REQUEST_RUNNING, /* its parts say what it awaits; without one: memory, or its turn in thread->ready */
@@ -80,9 +81,11 @@ struct ros2d_request {
     uint16_t flags;
     uint8_t type;
     bool inlined, append, cancelled;
+    bool yielded; /* in thread->ready for others' sake, not for want of room */
     /* A WRITE whose data was cut off with the connection: a replay is to do it, not to be told. */
     bool severed;
     struct ros2d_handle *handle; /* counted in */
+    struct ros2d_vector *vector; /* READV: its extents; else NULL */
     struct ros2d_segments segments;
     uint32_t crc_in[ROS2I_WIRE_CRCS_MAX];
 
@@ -109,14 +112,15 @@ struct ros2d_request {
     uint8_t reply[ROS2I_WIRE_REPLY_LEN];
 };
 
-extern const struct ros2d_request_kind ros2d_read_kind, ros2d_write_kind, ros2d_fsync_kind;
+extern const struct ros2d_request_kind ros2d_read_kind, ros2d_read_vector_kind, ros2d_write_kind,
+    ros2d_fsync_kind;
 
 /* -- from the connection -- */
 
 /* A request in its slot, for arrive.c to fill in. NULL: out of memory. */
 struct ros2d_request *ros2d_request_create(struct ros2d_connection *conn,
                                            const struct ros2i_msg *msg);
-/* A decoded READ, WRITE or FSYNC. 0, or -EPROTO with a text: the channel is to be closed. */
+/* A decoded request. 0, or -EPROTO with a text: the channel is to be closed. */
 int ros2d_request_arrived(struct ros2d_connection *conn, const struct ros2i_msg *msg);
 void ros2d_request_cancel(struct ros2d_connection *conn, uint64_t target_id);
 /* The connection ends: the request leaves it. May free it. */
@@ -128,12 +132,14 @@ void ros2d_request_orphan(struct ros2d_request *req);
 int ros2d_requests_run_ready(struct ros2d_thread *thread);
 void ros2d_requests_fini(struct ros2d_thread *thread);
 
-/* -- for read.c, write.c -- */
+/* -- for read.c, read_vector.c, write.c -- */
 
 /* Something has changed: goes on. May free req, and end its connection. */
 void ros2d_request_step(struct ros2d_request *req);
 /* Steps it again in the next turn: engine or transport had no room. */
 void ros2d_request_stall(struct ros2d_request *req);
+/* The same, and it would get on: it lets others have their turn. */
+void ros2d_request_yield(struct ros2d_request *req);
 /* First error wins. */
 void ros2d_request_fail(struct ros2d_request *req, uint32_t status);
 /* A cancelled request fails unless the engine has all of it. */
@@ -141,6 +147,9 @@ void ros2d_request_heed_cancel(struct ros2d_request *req);
 /* 1: a part with memory for the next chunk; 0: both are under way, or it has to wait for memory; -EPROTO with a text: the
  * client named memory that it does not have, and the channel is to be closed. */
 int ros2d_part_begin(struct ros2d_request *req, struct ros2d_part **part_p);
+/* The same for [at, at + len) of the client's memory as it was named. */
+int ros2d_part_begin_at(struct ros2d_request *req, uint64_t at, uint32_t len,
+                        struct ros2d_part **part_p);
 /* Takes back the begin that just was: the chunk is begun again later. */
 void ros2d_part_unbegin(struct ros2d_part *part);
 void ros2d_part_release(struct ros2d_part *part);
@@ -148,6 +157,11 @@ void ros2d_parts_release_landed(struct ros2d_request *req);
 /* After an engine call on part's io: 1: done, the result is in part; 0: engine_done() follows; -EAGAIN. */
 int ros2d_part_in_engine(struct ros2d_part *part, int rc);
 void ros2d_part_prepare(struct ros2d_part *part); /* before an engine call */
+/* Counts an operation that the engine has, and one that it has no more: there the request's own count, in_engine, is for the
+ * caller, before the step; this comes after it, so that the result is kept before a newer epoch, which may wait for this, can
+ * replay. */
+void ros2d_engine_entered(struct ros2d_request *req);
+void ros2d_engine_left(struct ros2d_thread *thread, struct ros2d_queue_state *queue);
 void ros2d_part_on_wire(struct ros2d_part *part);
 /* The REPLY's header as it stands now. payload_len: bytes that follow inline. */
 void ros2d_request_encode_reply(struct ros2d_request *req, void *buf, uint32_t payload_len);

@@ -170,12 +170,11 @@ static int resolve_token(const struct ros2d_connection *conn, const struct ros2i
     return 0;
 }
 
-int ros2d_segments_resolve(struct ros2d_connection *conn, const struct ros2i_io_request *io,
-                           uint32_t right, struct ros2d_segments *segments)
+int ros2d_segments_resolve(struct ros2d_connection *conn, const struct ros2i_segment *segment,
+                           uint16_t count, uint32_t right, struct ros2d_segments *segments)
 {
     segments->count = segments->acquired = 0;
-    for (uint16_t i = 0; i < io->segment_count; i++) {
-        const struct ros2i_segment *segment = &io->segment[i];
+    for (uint16_t i = 0; i < count; i++, segment++) {
         int rc = segment->kind == ROS2I_SEGMENT_TOKEN
                      ? resolve_token(conn, segment, segments)
                      : resolve_region(conn, segment, right, segments);

@@ -29,8 +29,8 @@ struct ros2d_segments {
 
 /* right: enum ros2_region_right that the request needs. 0, or what the REPLY is to say: -EINVAL, -EACCES, -ERANGE,
  * -ENOBUFS (too many regions at once). After an error nothing is held. */
-int ros2d_segments_resolve(struct ros2d_connection *conn, const struct ros2i_io_request *io,
-                           uint32_t right, struct ros2d_segments *segments);
+int ros2d_segments_resolve(struct ros2d_connection *conn, const struct ros2i_segment *segment,
+                           uint16_t count, uint32_t right, struct ros2d_segments *segments);
 /* conn NULL: it is gone, and its keys with it. */
 void ros2d_segments_release(struct ros2d_connection *conn, struct ros2d_regions *regions,
                             struct ros2d_segments *segments);

@@ -16,6 +16,7 @@
 
 #include "daemon/data/connection.h"
 #include "daemon/data/request.h"
+#include "daemon/data/vector.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
@@ -255,6 +256,7 @@ static void close_all(struct ros2d_thread *thread)
     ros2d_connections_free_dead(thread);
     ros2d_queues_fini(&thread->queues);
     ros2d_requests_fini(thread);
+    ros2d_vectors_fini(thread);
     ros2d_bounce_fini(&thread->small);
     ros2d_bounce_fini(&thread->chunks);
     ros2i_timers_fini(&thread->timers);

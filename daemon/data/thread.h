@@ -17,6 +17,7 @@
 #include "lib/base/timers.h"
 
 struct ros2d_request;
+struct ros2d_vector;
 
 struct ros2d_thread {
     /* Fixed before the thread starts. */
@@ -45,6 +46,8 @@ struct ros2d_thread {
     struct ros2d_list
         ready; /* requests to be stepped: memory was granted, or engine or transport had no room */
     struct ros2d_request *free_requests;
+    struct ros2d_vector *free_vectors; /* for READVs to come */
+    uint32_t free_vector_count;
     struct ros2d_list slabs;
     uint64_t in_engine;
     uint64_t now_ns; /* of this turn */

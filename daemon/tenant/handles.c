@@ -8,7 +8,8 @@
  *
  * The node's taker saw refs at zero after the generation was bumped: from then on nobody can count in and find the handle
  * valid. `closing` names the generation, so a thread that was held up between its look at refs and its swap cannot take a
- * later life of the slot. The free list, and open and close as such, are guarded by the mutex; get and put take no lock. */
+ * later life of the slot. The free list, and open and close as such, are guarded by the mutex; get, put and close_later take no
+ * lock. */
 #include "config.h"
 
 #include "daemon/tenant/handles.h"
@@ -234,33 +235,41 @@ struct ros2d_handle *ros2d_handles_get(struct ros2d_handles *handles,
     return h;
 }
 
-void ros2d_handles_put(struct ros2d_handles *handles, struct ros2d_handle *h)
+/* The caller took the slot, and may not block. */
+static void leave_to_reaper(struct ros2d_handles *handles, struct slot *slot)
 {
-    struct slot *slot = (struct slot *)h;
-
-    if (atomic_fetch_sub(&h->refs, 1) != 1 || !take(slot))
-        return;
     slot->next_reap = atomic_load_explicit(&handles->reap, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&handles->reap, &slot->next_reap, slot))
         ;
 }
 
-/* -- close -- */
-
-/* Under the mutex, the slot is open. From here on gets fail. */
-static void revoke(struct ros2d_handles *handles, struct slot *slot)
+void ros2d_handles_put(struct ros2d_handles *handles, struct ros2d_handle *h)
 {
-    uint32_t generation = atomic_fetch_add(&slot->h.generation, 1) + 1;
+    struct slot *slot = (struct slot *)h;
 
-    atomic_store(&slot->closing,
-                 generation); /* after the generation: who sees it knows that no get succeeds */
-    atomic_fetch_sub_explicit(&handles->count, 1, memory_order_relaxed);
+    if (atomic_fetch_sub(&h->refs, 1) == 1 && take(slot))
+        leave_to_reaper(handles, slot);
 }
 
-static bool is_open_for(const struct slot *slot, const struct ros2d_session *session)
+/* -- close -- */
+
+/* The slot was open in this odd generation. Of those who close it at once, one gets true; from here on gets fail. */
+static bool revoke(struct ros2d_handles *handles, struct slot *slot, uint32_t generation)
 {
-    return (atomic_load_explicit(&slot->h.generation, memory_order_relaxed) & 1) &&
-           slot->h.session_serial == session->serial;
+    if (!atomic_compare_exchange_strong(&slot->h.generation, &generation, generation + 1))
+        return false;
+    atomic_store(&slot->closing,
+                 generation + 1); /* after the generation: who sees it knows that no get succeeds */
+    atomic_fetch_sub_explicit(&handles->count, 1, memory_order_relaxed);
+    return true;
+}
+
+/* Under the mutex: nobody opens the slot anew meanwhile. */
+static bool is_open_for(const struct slot *slot, const struct ros2d_session *session,
+                        uint32_t *generation_p)
+{
+    *generation_p = atomic_load_explicit(&slot->h.generation, memory_order_relaxed);
+    return (*generation_p & 1) && slot->h.session_serial == session->serial;
 }
 
 int ros2d_handles_close(struct ros2d_handles *handles, struct ros2d_session *session,
@@ -268,14 +277,12 @@ int ros2d_handles_close(struct ros2d_handles *handles, struct ros2d_session *ses
 {
     uint32_t index = ros2i_handle_index(handle);
     struct slot *slot = index < handles->max ? &handles->slot[index] : NULL;
+    uint32_t generation;
     bool found;
 
     pthread_mutex_lock(&handles->mutex);
-    found = slot && is_open_for(slot, session) &&
-            atomic_load_explicit(&slot->h.generation, memory_order_relaxed) ==
-                ros2i_handle_generation(handle);
-    if (found)
-        revoke(handles, slot);
+    found = slot && is_open_for(slot, session, &generation) &&
+            generation == ros2i_handle_generation(handle) && revoke(handles, slot, generation);
     pthread_mutex_unlock(&handles->mutex);
     if (!found)
         return ros2i_fail(EBADF, "handle 0x%llx is not an open file of this session",
@@ -283,6 +290,18 @@ int ros2d_handles_close(struct ros2d_handles *handles, struct ros2d_session *ses
     if (take(slot))
         close_node(handles, slot);
     return 0;
+}
+
+void ros2d_handles_close_later(struct ros2d_handles *handles, const struct ros2d_session *session,
+                               uint64_t handle)
+{
+    /* Counted in: the slot is this session's until it is counted out, which is what closes it then. */
+    struct ros2d_handle *h = ros2d_handles_get(handles, session, handle);
+
+    if (!h)
+        return;
+    revoke(handles, (struct slot *)h, ros2i_handle_generation(handle));
+    ros2d_handles_put(handles, h);
 }
 
 void ros2d_handles_close_session(struct ros2d_handles *handles, struct ros2d_session *session)
@@ -295,11 +314,10 @@ void ros2d_handles_close_session(struct ros2d_handles *handles, struct ros2d_ses
     /* One at a time, so that others get at the table between two closes that may block. */
     for (uint32_t i = 0; i < used; i++) {
         struct slot *slot = &handles->slot[i];
+        uint32_t generation;
 
         pthread_mutex_lock(&handles->mutex);
-        bool found = is_open_for(slot, session);
-        if (found)
-            revoke(handles, slot);
+        bool found = is_open_for(slot, session, &generation) && revoke(handles, slot, generation);
         pthread_mutex_unlock(&handles->mutex);
         if (found && take(slot))
             close_node(handles, slot);

@@ -52,8 +52,13 @@ void ros2d_handles_put(struct ros2d_handles *handles, struct ros2d_handle *h);
 /* Control thread; may block (closes the node when unused). -EBADF: as get. New gets fail from its return on. */
 int ros2d_handles_close(struct ros2d_handles *handles, struct ros2d_session *session,
                         uint64_t handle);
+/* Data or control thread; no lock, never blocks: the node is left to the reaper. A handle that is not open in the session is
+ * passed over. */
+void ros2d_handles_close_later(struct ros2d_handles *handles, const struct ros2d_session *session,
+                               uint64_t handle);
 void ros2d_handles_close_session(struct ros2d_handles *handles, struct ros2d_session *session);
-/* Closes nodes whose last user was a data thread. Control thread; called by the housekeeping tick. */
+/* Closes nodes whose last user was a data thread. Control thread; called by the housekeeping tick, and before files are opened:
+ * who opens and closes many at a time needs their places. */
 void ros2d_handles_reap(struct ros2d_handles *handles);
 uint32_t ros2d_handles_count(const struct ros2d_handles *handles);
 

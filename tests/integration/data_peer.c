@@ -132,6 +132,13 @@ void peer_send(struct peer *peer, const struct ros2i_msg *msg)
     if (msg->type == ROS2I_MSG_WRITE && msg->u.io.segment_count == 0 && msg->u.io.length > 0) {
         memcpy(buf + len, msg->u.io.payload, msg->u.io.length);
         len += (int)msg->u.io.length;
+    } else if (msg->type == ROS2I_MSG_READV) {
+        size_t extents_len = (size_t)msg->u.vector.extent_count * ROS2I_WIRE_EXTENT_LEN;
+        memcpy(buf + len, msg->u.vector.extents, extents_len);
+        len += (int)extents_len;
+    } else if (msg->type == ROS2I_MSG_CLOSE) {
+        memcpy(buf + len, msg->u.close.handles, (size_t)msg->u.close.count * 8);
+        len += (int)msg->u.close.count * 8;
     }
     peer_send_raw(peer, buf, (size_t)len);
 }

@@ -54,7 +54,9 @@ integration_programs += \
 	tests/integration/data_handshake \
 	tests/integration/data_io \
 	tests/integration/data_mapped \
-	tests/integration/data_rules
+	tests/integration/data_rules \
+	tests/integration/data_vector \
+	tests/integration/data_vector_rules
 # A raw peer of the data plane, which runs in the test's process.
 data_peer = tests/integration/data_peer.c tests/integration/data_rig.c
 tests_integration_data_fence_SOURCES = tests/integration/data_fence.c $(data_peer)
@@ -67,6 +69,11 @@ tests_integration_data_mapped_SOURCES = tests/integration/data_mapped.c $(data_p
 tests_integration_data_mapped_LDADD = $(test_daemon)
 tests_integration_data_rules_SOURCES = tests/integration/data_rules.c $(data_peer)
 tests_integration_data_rules_LDADD = $(test_daemon)
+vector_peer = tests/integration/vector_peer.c $(data_peer)
+tests_integration_data_vector_SOURCES = tests/integration/data_vector.c $(vector_peer)
+tests_integration_data_vector_LDADD = $(test_daemon)
+tests_integration_data_vector_rules_SOURCES = tests/integration/data_vector_rules.c $(vector_peer)
+tests_integration_data_vector_rules_LDADD = $(test_daemon)
 
 # daemon.c starts a ros2d for any test; control_world.c is for those of the control plane.
 control_sources = tests/integration/control_world.c tests/integration/daemon.c

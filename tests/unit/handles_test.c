@@ -109,6 +109,33 @@ static void a_node_in_use_is_closed_by_the_reaper(void **state)
     ros2d_session_put(session);
 }
 
+static void a_handle_closed_later_is_refused_at_once_and_closed_by_the_reaper(void **state)
+{
+    struct tables *t = *state;
+    struct ros2d_session *session = tables_session(t), *other = tables_session(t);
+    uint64_t handle = open_one(t, session), used = open_one(t, session);
+    struct ros2d_handle *h = ros2d_handles_get(t->handles, session, used);
+
+    ros2d_handles_close_later(t->handles, other, handle);
+    ros2d_handles_close_later(t->handles, session, handle ^ 1);
+    assert_int_equal(ros2d_handles_count(t->handles), 2);
+    ros2d_handles_close_later(t->handles, session, handle);
+    ros2d_handles_close_later(t->handles, session, handle);
+    ros2d_handles_close_later(t->handles, session, used);
+    assert_int_equal(ros2d_handles_count(t->handles), 0);
+    assert_null(ros2d_handles_get(t->handles, session, handle));
+    assert_int_equal(ros2d_handles_close(t->handles, session, used), -EBADF);
+    assert_int_equal(nodes_closed, 0);
+    ros2d_handles_reap(t->handles);
+    assert_int_equal(nodes_closed, 1);
+    ros2d_handles_put(t->handles, h);
+    ros2d_handles_reap(t->handles);
+    assert_int_equal(nodes_closed, 2);
+    assert_int_equal(t->tenant.limits.open_files.used, 0);
+    ros2d_session_put(session);
+    ros2d_session_put(other);
+}
+
 static void a_session_s_end_closes_all_its_handles_only(void **state)
 {
     struct tables *t = *state;
@@ -233,8 +260,12 @@ static void *open_and_close(void *arg)
         }
         atomic_fetch_add(&race->opened, 1);
         old = atomic_exchange(&race->handle[i % SHARED], handle);
-        if (old)
+        if (old && i % 2)
+            ros2d_handles_close_later(race->t->handles, race->session, old);
+        if (old && i % 3)
             ros2d_handles_close(race->t->handles, race->session, old);
+        ros2d_handles_close_later(race->t->handles, race->session,
+                                  atomic_load(&race->handle[(i + 1) % SHARED]));
         if (i % 16 == 0)
             ros2d_handles_reap(race->t->handles);
     }
@@ -274,6 +305,7 @@ int main(void)
         TEST(another_session_s_handle_is_refused),
         TEST(forged_handles_are_refused),
         TEST(a_node_in_use_is_closed_by_the_reaper),
+        TEST(a_handle_closed_later_is_refused_at_once_and_closed_by_the_reaper),
         TEST(a_session_s_end_closes_all_its_handles_only),
         TEST(a_full_table_and_a_used_up_quota_are_told_apart),
         TEST(a_reservation_counts_as_an_open_file_until_it_is_given_up),
