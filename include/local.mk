@@ -3,6 +3,7 @@
 
 ros2includedir = $(includedir)/ros2
 ros2include_HEADERS = \
+	include/ros2/batch.h \
 	include/ros2/buffer.h \
 	include/ros2/client.h \
 	include/ros2/engine.h \

@@ -3,6 +3,7 @@
 #ifndef ROS2_ROS2_H
 #define ROS2_ROS2_H
 
+#include <ros2/batch.h>
 #include <ros2/buffer.h>
 #include <ros2/client.h>
 #include <ros2/file.h>

@@ -15,6 +15,7 @@
 #include "lib/base/random.h"
 #include "lib/base/secret.h"
 #include "lib/core/async.h"
+#include "lib/core/closing.h"
 #include "lib/core/fork.h"
 #include "lib/core/implicit.h"
 #include "lib/core/queue.h"
@@ -162,6 +163,7 @@ static void free_client(struct ros2_client *client)
     if (client->control)
         ros2i_control_destroy(client->control);
     pthread_mutex_destroy(&client->lock);
+    ros2i_closing_forget(client);
     free(client->retired);
     free(client->shm_dir);
     ros2i_wipe(client, sizeof(*client));

@@ -22,6 +22,8 @@ struct ros2i_queue_number {
     uint64_t epoch, sequence;
 };
 
+struct ros2i_closing;
+
 struct ros2_client {
     /* Fixed after connect. */
     uint64_t serial; /* unique in the process, never 0: the key of per-thread caches */
@@ -49,6 +51,8 @@ struct ros2_client {
     struct ros2i_queue_number *retired; /* free numbers below next_number */
     size_t retired_count, retired_capacity;
     uint32_t next_number;
+
+    _Atomic(struct ros2i_closing *) unclosed; /* handles that are still to be closed; closing.c */
 
     /* Guarded by the registry's lock. */
     struct ros2_client *next;

@@ -3,9 +3,12 @@
 
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
+	lib/core/batch.c \
+	lib/core/batch_read.c \
 	lib/core/buffer.c \
 	lib/core/async.c \
 	lib/core/client.c \
+	lib/core/closing.c \
 	lib/core/dir.c \
 	lib/core/drive.c \
 	lib/core/endpoints.c \

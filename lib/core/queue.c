@@ -152,15 +152,20 @@ struct ros2i_op *ros2i_queue_reap(struct ros2i_queue *queue)
     return op;
 }
 
-int ros2i_queue_add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now_ns)
+static int add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now_ns)
 {
     assert(pthread_equal(queue->owner, pthread_self()));
     op->queue = queue;
-    op->done = on_done;
     ros2i_fork_enter(&queue->busy);
     int rc = ros2i_channel_submit(queue->channel, op, now_ns);
     ros2i_fork_leave(&queue->busy);
     return rc;
+}
+
+int ros2i_queue_add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now_ns)
+{
+    op->done = on_done;
+    return add(queue, op, now_ns);
 }
 
 bool ros2i_queue_push(struct ros2i_queue *queue)
@@ -174,6 +179,14 @@ bool ros2i_queue_push(struct ros2i_queue *queue)
 int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op)
 {
     int rc = ros2i_queue_add(queue, op, ros2i_now_ns());
+    if (rc == 0)
+        ros2i_queue_push(queue);
+    return rc;
+}
+
+int ros2i_queue_detach(struct ros2i_queue *queue, struct ros2i_op *op)
+{
+    int rc = add(queue, op, ros2i_now_ns());
     if (rc == 0)
         ros2i_queue_push(queue);
     return rc;
@@ -262,12 +275,13 @@ void ros2i_queue_waited(struct ros2i_queue *queue, const struct ros2i_wait *wait
         queue->spin_ns /= 2;
 }
 
-int64_t ros2i_queue_wait(struct ros2i_queue *queue, struct ros2i_op *op)
+void ros2i_queue_wait_for(struct ros2i_queue *queue, const struct ros2i_op *op,
+                          bool (*enough)(void *arg), void *arg)
 {
     struct ros2i_wait wait = {0};
-    while (op->phase != ROS2I_OP_DONE) {
+    while (op->phase != ROS2I_OP_DONE && !(enough && enough(arg))) {
         uint64_t now_ns = ros2i_queue_poll(queue, &wait);
-        if (op->phase == ROS2I_OP_DONE)
+        if (op->phase == ROS2I_OP_DONE || (enough && enough(arg)))
             break;
         if (ros2i_queue_awaits_attach(queue))
             attach(queue, op->deadline_ns);
@@ -275,6 +289,11 @@ int64_t ros2i_queue_wait(struct ros2i_queue *queue, struct ros2i_op *op)
             ros2i_queue_pause(queue, &wait, now_ns, -1, ROS2I_FOREVER);
     }
     ros2i_queue_waited(queue, &wait);
+}
+
+int64_t ros2i_queue_wait(struct ros2i_queue *queue, struct ros2i_op *op)
+{
+    ros2i_queue_wait_for(queue, op, NULL, NULL);
     take_out(queue, op);
     return op->result < 0 ? ros2i_fail((int)-op->result, "%s", op->text) : op->result;
 }

@@ -50,6 +50,9 @@ bool ros2i_queue_push(struct ros2i_queue *queue);
 int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op); /* both */
 /* As ros2i_channel_cancel(). */
 void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op);
+/* Nobody will wait for op: its done(), which the submitter has set, runs whenever this thread is in the queue, or when the
+ * queue ends (with client->lock held). 0 or -ENOMEM. */
+int ros2i_queue_detach(struct ros2i_queue *queue, struct ros2i_op *op);
 /* The daemon refused the channel: somebody is to ask the control plane, then _attached(). */
 bool ros2i_queue_awaits_attach(const struct ros2i_queue *queue);
 /* rc and this thread's text: of ros2i_client_attach(). */
@@ -59,6 +62,10 @@ struct ros2i_op *ros2i_queue_reap(struct ros2i_queue *queue);
 /* Blocks until op, submitted here, has ended, which its deadline bounds; takes it out. Returns op->result; the thread's
  * error text is the cause when it is negative. */
 int64_t ros2i_queue_wait(struct ros2i_queue *queue, struct ros2i_op *op);
+/* Blocks until op, submitted here, has ended, or enough(arg) is true, which is asked whenever something has ended. op is not
+ * taken out. */
+void ros2i_queue_wait_for(struct ros2i_queue *queue, const struct ros2i_op *op,
+                          bool (*enough)(void *arg), void *arg);
 
 /* -- waiting for anything: poll, look whether it came, pause, again; at the end waited -- */
 

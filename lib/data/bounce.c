@@ -13,10 +13,10 @@ static uint64_t run_of(unsigned units)
     return units == ROS2I_BOUNCE_UNITS ? UINT64_MAX : (1ull << units) - 1;
 }
 
-/* All of it is one file's: nothing had to be replaced. */
+/* All of it is one file's: nothing had to be replaced, as nothing ever is without a view. */
 static bool is_whole(const struct ros2i_bounce *pool, struct ros2i_shared_view *view)
 {
-    return ros2i_shared_view_run(view, pool->base, ROS2I_BOUNCE_MAX) == ROS2I_BOUNCE_MAX;
+    return !view || ros2i_shared_view_run(view, pool->base, ROS2I_BOUNCE_MAX) == ROS2I_BOUNCE_MAX;
 }
 
 static int make_whole(struct ros2i_bounce *pool, struct ros2i_shared_view *view)

@@ -26,7 +26,7 @@ struct ros2i_bounce_lease {
     uint8_t first, units; /* units 0: none */
 };
 
-/* len: 1..ROS2I_BOUNCE_MAX. 0; -EAGAIN: no run of units is free until a lease ends; -ENOMEM, -EMFILE. */
+/* view: NULL where the transport takes any memory. len: 1..ROS2I_BOUNCE_MAX. 0; -EAGAIN: no run of units is free until a lease ends; -ENOMEM, -EMFILE. */
 int ros2i_bounce_take(struct ros2i_bounce *pool, struct ros2i_shared_view *view, size_t len,
                       struct ros2i_bounce_lease *lease_p);
 void ros2i_bounce_give(struct ros2i_bounce *pool, struct ros2i_bounce_lease *lease);

@@ -40,6 +40,7 @@ struct ros2i_slot {
     uint32_t len;
     enum ros2i_slot_state state;
     bool inlined;  /* data rides in the messages */
+    bool bounced;  /* READV: its data needs a lease */
     bool was_sent; /* on this epoch or an older one */
     bool retried;  /* after a checksum that did not match */
 };

@@ -12,4 +12,5 @@ libdata_la_SOURCES = \
 	lib/data/quiesce.c \
 	lib/data/reconnect.c \
 	lib/data/reply.c \
-	lib/data/request.c
+	lib/data/request.c \
+	lib/data/vector.c

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/base/error.h"
+#include "lib/data/vector.h"
 
 void ros2i_op_init(struct ros2i_op *op, enum ros2i_op_kind kind, uint64_t handle)
 {
@@ -25,14 +26,30 @@ void ros2i_op_piece_done(struct ros2i_op *op, size_t at, size_t len, size_t byte
 {
     assert(op->pieces > 0 && bytes <= len);
     op->pieces--;
+    if (op->kind == ROS2I_OP_READV)
+        return; /* its extents have their results */
     if (bytes < len && at + bytes < op->limit)
         op->limit = at + bytes;
+}
+
+/* The others go on; the text is that of the first. */
+static void vector_failed(struct ros2i_op *op, size_t at, int error)
+{
+    ros2i_vector_failed(op, at, error);
+    if (op->text[0] != '\0' && op->error_at <= at)
+        return;
+    op->error_at = at;
+    snprintf(op->text, sizeof(op->text), "%s", ros2i_error());
 }
 
 void ros2i_op_piece_failed(struct ros2i_op *op, size_t at, int error)
 {
     assert(op->pieces > 0 && error < 0);
     op->pieces--;
+    if (op->kind == ROS2I_OP_READV) {
+        vector_failed(op, at, error);
+        return;
+    }
     if (op->error != 0 && op->error_at <= at)
         return;
     op->error = error;
@@ -51,6 +68,8 @@ void ros2i_op_saw_epoch(struct ros2i_op *op, uint64_t epoch)
 void ros2i_op_conclude(struct ros2i_op *op)
 {
     assert(op->pieces == 0 && !op->pending);
+    if (op->kind == ROS2I_OP_READV)
+        ros2i_vector_unissued(op, op->error);
     /* A piece past the end of the file may have failed for a reason of its own: what was read is read. */
     bool failed = op->error != 0 && !(op->kind == ROS2I_OP_READ && op->error_at >= op->limit);
     if (!failed) {

@@ -15,7 +15,14 @@
 
 #define ROS2I_OP_TEXT_MAX 400
 
-enum ros2i_op_kind { ROS2I_OP_READ, ROS2I_OP_WRITE, ROS2I_OP_FSYNC, ROS2I_OP_PING };
+enum ros2i_op_kind {
+    ROS2I_OP_READ,
+    ROS2I_OP_WRITE,
+    ROS2I_OP_FSYNC,
+    ROS2I_OP_PING,
+    ROS2I_OP_READV, /* its lengths and places, from len to error_at, count extents */
+    ROS2I_OP_CLOSE,
+};
 
 enum ros2i_op_flag {
     ROS2I_OP_APPEND =
@@ -33,6 +40,7 @@ enum ros2i_op_phase {
 
 struct ros2i_channel;
 struct ros2i_queue;
+struct ros2i_vector_item;
 
 struct ros2i_op {
     /* Set by the submitter after ros2i_op_init(). */
@@ -42,12 +50,16 @@ struct ros2i_op {
     void *buf; /* READ: filled; WRITE: only read from */
     size_t len;
     uint64_t offset;
+    struct ros2i_vector_item *items; /* READV: len of them, each with its own result */
+    const void *handles;             /* CLOSE: as on the wire (ros2i_close_put()) */
+    uint32_t handle_count;
     uint64_t deadline_ns; /* monotonic */
     void (*done)(struct ros2i_op *op);
     struct ros2i_queue *queue; /* lib/core's word; lib/data does not look at it */
 
     /* Results, valid in done(). */
-    int64_t result;            /* bytes, 0, or -errno */
+    int64_t result; /* bytes, 0, or -errno; READV: 0, or why the last of them were not asked for */
+    size_t ended;   /* READV: extents that have their result */
     uint64_t append_end;       /* append: the offset behind the last byte */
     uint64_t durability_epoch; /* WRITE, FSYNC: of the latest answer */
     bool epoch_known,

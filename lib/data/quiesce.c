@@ -18,6 +18,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/data/vector.h"
 
 #define GRACE_MIN_NS (10 * ROS2I_NS_PER_MS)
 #define GRACE_MAX_NS ROS2I_NS_PER_S
@@ -168,6 +169,8 @@ void ros2i_quiesce_due(struct ros2i_timer *timer)
 static bool overlaps(const struct ros2i_op *op, const void *addr, size_t len)
 {
     const char *buf = op->buf, *from = addr;
+    if (op->kind == ROS2I_OP_READV)
+        return ros2i_vector_overlaps(op, addr, len);
     return op->len > 0 && buf < from + len && from < buf + op->len;
 }
 

@@ -13,6 +13,7 @@
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/data/quiesce.h"
+#include "lib/data/vector.h"
 #include "lib/protocol/checksum.h"
 
 static int check_shape(const struct ros2i_channel *ch, const struct ros2i_slot *slot,
@@ -33,6 +34,10 @@ static int check_shape(const struct ros2i_channel *ch, const struct ros2i_slot *
         return reply->payload_len == 0
                    ? 0
                    : ros2i_fail(EPROTO, "the daemon's reply: an error with a payload");
+    if (op->kind == ROS2I_OP_READV)
+        return ros2i_vector_check(ch, slot, msg);
+    if (msg->flags & ROS2I_MSG_VECTOR)
+        return ros2i_fail(EPROTO, "the daemon's reply: extents where none were asked for");
     if (op->kind != ROS2I_OP_READ)
         return reply->bytes == slot->len && reply->payload_len == 0
                    ? 0
@@ -118,6 +123,16 @@ static void read_done(struct ros2i_channel *ch, struct ros2i_slot *slot,
         finish_piece(ch, slot, reply->bytes);
 }
 
+static void vector_done(struct ros2i_channel *ch, struct ros2i_slot *slot,
+                        const struct ros2i_msg *msg)
+{
+    if (ros2i_vector_take(ch, slot, msg))
+        finish_piece(ch, slot, msg->u.reply.bytes);
+    else
+        checksum_differs(ch, slot);
+}
+
+/* Or a FSYNC, or a CLOSE. */
 static void write_done(struct ros2i_channel *ch, struct ros2i_slot *slot,
                        const struct ros2i_reply *reply)
 {
@@ -162,6 +177,8 @@ int ros2i_reply_handle(struct ros2i_channel *ch, const struct ros2i_msg *msg)
         refused(ch, slot, msg->u.reply.status, msg->u.reply.bytes);
     else if (slot->op->kind == ROS2I_OP_READ)
         read_done(ch, slot, msg);
+    else if (slot->op->kind == ROS2I_OP_READV)
+        vector_done(ch, slot, msg);
     else
         write_done(ch, slot, &msg->u.reply);
     return 0;

@@ -19,6 +19,7 @@
 
 #include "lib/base/error.h"
 #include "lib/data/quiesce.h"
+#include "lib/data/vector.h"
 #include "lib/protocol/checksum.h"
 
 /* Header, fixed fields, one segment and all CRCs: 16 + 32 + 24 + 4 * 64, with room to spare. */
@@ -33,7 +34,8 @@
 
 static char *piece(const struct ros2i_slot *slot)
 {
-    return (char *)slot->op->buf + slot->at;
+    const struct ros2i_op *op = slot->op;
+    return op->kind == ROS2I_OP_READV ? op->items[slot->at].buf : (char *)op->buf + slot->at;
 }
 
 /* Where the transport finds the data, or puts it. */
@@ -105,6 +107,9 @@ static void fill_message(const struct ros2i_channel *ch, const struct ros2i_slot
         msg->type = ROS2I_MSG_PING;
         msg->u.opaque = slot->id;
         break;
+    case ROS2I_OP_READV:
+    case ROS2I_OP_CLOSE:
+        break; /* vector.c makes its own */
     }
 }
 
@@ -126,8 +131,10 @@ static int bounce(struct ros2i_channel *ch, struct ros2i_slot *slot)
 static int expose(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
     unsigned right =
-        slot->op->kind == ROS2I_OP_READ ? ROS2_REGION_REMOTE_WRITE : ROS2_REGION_REMOTE_READ;
-    if (slot->lease.units == 0 && !is_direct(ch, piece(slot), slot->len)) {
+        slot->op->kind == ROS2I_OP_WRITE ? ROS2_REGION_REMOTE_READ : ROS2_REGION_REMOTE_WRITE;
+    bool direct =
+        slot->op->kind == ROS2I_OP_READV ? !slot->bounced : is_direct(ch, piece(slot), slot->len);
+    if (slot->lease.units == 0 && !direct) {
         int rc = bounce(ch, slot);
         if (rc < 0)
             return rc;
@@ -149,16 +156,15 @@ static bool is_passing(int error)
     return error == -EAGAIN || error == -EMFILE || error == -ENOMEM;
 }
 
-/* Sends the request of a QUEUED slot. 0, or -EAGAIN: not now, the slot stays as it is; else the channel is of no use. */
-static int send_request(struct ros2i_channel *ch, struct ros2i_slot *slot)
+/* Copied by the transport: an inline request leaves no pointer to the caller's buffer behind. */
+static int send_message(struct ros2i_channel *ch, const struct ros2i_slot *slot)
 {
     struct ros2i_msg msg; /* not zeroed: fill_message() sets what encode reads */
     uint8_t buf[ENCODED_MAX];
-    if (!slot->inlined && !slot->region) {
-        int rc = expose(ch, slot);
-        if (rc < 0)
-            return ch->inflight.waiting > 0 && is_passing(rc) ? -EAGAIN : rc;
-    }
+    if (slot->op->kind == ROS2I_OP_READV)
+        return ros2i_vector_send(ch, slot);
+    if (slot->op->kind == ROS2I_OP_CLOSE)
+        return ros2i_vector_send_close(ch, slot);
     fill_message(ch, slot, &msg);
     int len = ros2i_wire_encode(&msg, buf, sizeof(buf));
     if (len < 0)
@@ -167,8 +173,18 @@ static int send_request(struct ros2i_channel *ch, struct ros2i_slot *slot)
     int count = 1;
     if (msg.type == ROS2I_MSG_WRITE && slot->inlined)
         iov[count++] = (struct iovec){piece(slot), slot->len};
-    /* Copied by the transport: an inline request leaves no pointer to the caller's buffer behind. */
-    int rc = ch->ops->send(ch->ep, iov, count, NULL);
+    return ch->ops->send(ch->ep, iov, count, NULL);
+}
+
+/* Sends the request of a QUEUED slot. 0, or -EAGAIN: not now, the slot stays as it is; else the channel is of no use. */
+static int send_request(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    if (!slot->inlined && !slot->region) {
+        int rc = expose(ch, slot);
+        if (rc < 0)
+            return ch->inflight.waiting > 0 && is_passing(rc) ? -EAGAIN : rc;
+    }
+    int rc = send_message(ch, slot);
     if (rc < 0)
         return rc;
     ch->replays += slot->was_sent;
@@ -214,11 +230,15 @@ static struct ros2i_slot *cut_piece(struct ros2i_channel *ch, struct ros2i_op *o
         return NULL;
     slot->op = op;
     slot->at = op->issued;
-    slot->len = (uint32_t)piece_len(ch, op);
-    /* Without data (PING, FSYNC) there is nothing to expose. */
-    slot->inlined = slot->len == 0 || (slot->len <= ch->negotiated.inline_limit &&
-                                       !(ch->view && is_direct(ch, piece(slot), slot->len)));
-    op->issued += slot->len;
+    if (op->kind == ROS2I_OP_READV) {
+        op->issued += ros2i_vector_cut(ch, op, slot);
+    } else {
+        slot->len = (uint32_t)piece_len(ch, op);
+        /* Without data (PING, FSYNC, CLOSE) there is nothing to expose. */
+        slot->inlined = slot->len == 0 || (slot->len <= ch->negotiated.inline_limit &&
+                                           !(ch->view && is_direct(ch, piece(slot), slot->len)));
+        op->issued += slot->len;
+    }
     op->pieces++;
     if (op->issued >= op->limit)
         ros2i_channel_unqueue(ch, op);

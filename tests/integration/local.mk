@@ -4,6 +4,8 @@
 # integration_scripts.
 
 client_programs = \
+	tests/integration/client_batch \
+	tests/integration/client_batch_faults \
 	tests/integration/client_buffers \
 	tests/integration/client_connect \
 	tests/integration/client_faults \
@@ -23,6 +25,11 @@ control_programs = \
 	tests/integration/control_refusals \
 	tests/integration/control_replay
 integration_programs = $(client_programs) $(control_programs)
+batch_sources = tests/integration/batch_store.c tests/integration/client_daemon.c
+tests_integration_client_batch_SOURCES = tests/integration/client_batch.c $(batch_sources)
+tests_integration_client_batch_LDADD = $(test_public)
+tests_integration_client_batch_faults_SOURCES = tests/integration/client_batch_faults.c $(batch_sources)
+tests_integration_client_batch_faults_LDADD = $(test_public)
 tests_integration_client_buffers_SOURCES = tests/integration/client_buffers.c tests/integration/client_daemon.c
 tests_integration_client_buffers_LDADD = $(test_public)
 tests_integration_client_connect_SOURCES = tests/integration/client_connect.c tests/integration/client_daemon.c

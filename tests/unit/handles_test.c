@@ -117,7 +117,7 @@ static void a_handle_closed_later_is_refused_at_once_and_closed_by_the_reaper(vo
     struct ros2d_handle *h = ros2d_handles_get(t->handles, session, used);
 
     ros2d_handles_close_later(t->handles, other, handle);
-    ros2d_handles_close_later(t->handles, session, handle ^ 1);
+    ros2d_handles_close_later(t->handles, session, handle + (2ull << 32));
     assert_int_equal(ros2d_handles_count(t->handles), 2);
     ros2d_handles_close_later(t->handles, session, handle);
     ros2d_handles_close_later(t->handles, session, handle);
