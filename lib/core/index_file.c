@@ -15,7 +15,7 @@
 #include "lib/base/error.h"
 #include "lib/protocol/checksum.h"
 
-#define MAGIC   "ROS2INDX"
+#define MAGIC  "ROS2INDX"
 #define LAYOUT 1u
 
 /* -- building -- */
