@@ -168,7 +168,7 @@ static uint32_t take_io(struct ros2d_request *req, const struct ros2i_io_request
                                           const struct ros2i_io_request *io))
 {
     uint32_t right =
-        req->type == ROS2I_MSG_READ ? ROS2_REGION_REMOTE_WRITE : ROS2_REGION_REMOTE_READ;
+        req->type == ROS2I_MSG_WRITE ? ROS2_REGION_REMOTE_READ : ROS2_REGION_REMOTE_WRITE;
     uint32_t status = take_handle(req, io->handle);
     int rc;
 

@@ -42,7 +42,7 @@ static int map_chunk(struct ros2d_part *part, uint64_t at)
 {
     struct ros2d_request *req = part->req;
     unsigned right =
-        req->type == ROS2I_MSG_READ ? ROS2_REGION_REMOTE_WRITE : ROS2_REGION_REMOTE_READ;
+        req->type == ROS2I_MSG_WRITE ? ROS2_REGION_REMOTE_READ : ROS2_REGION_REMOTE_WRITE;
     struct ros2_remote remote[ROS2I_WIRE_SEGMENTS_MAX];
     void *addr;
     int rc;

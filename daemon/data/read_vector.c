@@ -347,14 +347,27 @@ static int pass_on_all(struct ros2d_request *req)
     return 0;
 }
 
+/* As long as a pass makes room for the next windows at once, as it does for mapped ones: no event tells of that room. */
+static int read_and_pass_on(struct ros2d_request *req)
+{
+    uint32_t put;
+    int rc;
+
+    do {
+        put = req->put;
+        rc = begin_reads(req);
+        if (rc == 0)
+            rc = pass_on_all(req);
+    } while (rc == 0 && req->put > put && req->status == 0 && req->state == ROS2D_REQUEST_RUNNING);
+    return rc;
+}
+
 static int pump(struct ros2d_request *req)
 {
     int rc;
 
     ros2d_request_heed_cancel(req);
-    rc = begin_reads(req);
-    if (rc == 0)
-        rc = pass_on_all(req);
+    rc = read_and_pass_on(req);
     if (rc < 0 || req->status == 0)
         return rc;
     ros2d_parts_release_landed(req);

@@ -48,7 +48,7 @@ struct ros2_batch_options {
  * that has not ended by the deadline has -ETIMEDOUT; with min_done, one that was given up for it -ECANCELED. After return
  * nothing writes to any buffer, whatever came of its item; a buffer's bytes behind its result may have been zeroed.
  * Bytes that a file gets while it is being read may or may not be among them: a path is read up to its size when it was opened.
- * Threads: any, at once. Blocks: up to the timeout, and at most one second longer.
+ * Threads: any, at once. Blocks: up to the timeout, and at most one and a half seconds longer.
  * Returns how many items have a result of 0 or more; when none has, the error of the first item. -EINVAL (items, count,
  * options): no result is set. Whenever an item failed, ros2_error() names the first of them; with a return of 0 or more
  * look at the results to know whether one did. */

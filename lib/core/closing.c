@@ -9,9 +9,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/protocol/wire.h"
+
+/* A call that has lost its data channel may take as much longer. */
+#define CONTROL_NS (500 * ROS2I_NS_PER_MS)
 
 struct ros2i_closing {
     struct ros2i_op op; /* first: done() gets it */
@@ -79,19 +83,40 @@ static void submit(struct ros2i_queue *queue, struct ros2i_closing *closing)
         push(closing);
 }
 
+/* The data channel is lost, and it may be long before anybody drives the queue to have it made again. */
+static void close_by_control(struct ros2i_closing *closing)
+{
+    uint64_t handle[ROS2I_WIRE_CLOSES_MAX]; /* 32 KiB, where something went wrong */
+
+    for (uint32_t i = 0; i < closing->count; i++)
+        handle[i] = ros2i_close_get(closing->handles, i);
+    if (ros2i_control_close_many(closing->client->control, handle, closing->count, NULL,
+                                 ros2i_now_ns() + CONTROL_NS) < 0)
+        push(closing);
+    else
+        free(closing);
+}
+
+static void start(struct ros2i_queue *queue, struct ros2i_closing *closing)
+{
+    if (closing->count == 0)
+        free(closing);
+    else if (ros2i_queue_is_ready(queue))
+        submit(queue, closing);
+    else
+        close_by_control(closing);
+}
+
 void ros2i_closing_start(struct ros2i_queue *queue, struct ros2i_closing *closing)
 {
     struct ros2i_closing *next =
         atomic_exchange_explicit(&closing->client->unclosed, NULL, memory_order_acquire);
 
-    if (closing->count > 0)
-        submit(queue, closing);
-    else
-        free(closing);
+    start(queue, closing);
     while (next) {
         struct ros2i_closing *again = next;
         next = again->next;
-        submit(queue, again);
+        start(queue, again);
     }
 }
 

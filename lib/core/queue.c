@@ -192,6 +192,11 @@ int ros2i_queue_detach(struct ros2i_queue *queue, struct ros2i_op *op)
     return rc;
 }
 
+bool ros2i_queue_is_ready(const struct ros2i_queue *queue)
+{
+    return queue->channel->state == ROS2I_CHANNEL_READY;
+}
+
 void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op)
 {
     assert(pthread_equal(queue->owner, pthread_self()));

@@ -48,6 +48,8 @@ int ros2i_queue_add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now
 /* false: it takes a poll, before the owner sleeps. */
 bool ros2i_queue_push(struct ros2i_queue *queue);
 int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op); /* both */
+/* It has a connection, as far as is known. */
+bool ros2i_queue_is_ready(const struct ros2i_queue *queue);
 /* As ros2i_channel_cancel(). */
 void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op);
 /* Nobody will wait for op: its done(), which the submitter has set, runs whenever this thread is in the queue, or when the
