@@ -6,6 +6,7 @@ dist_man_MANS = \
 	man/ros2d.8 \
 	man/ros2d.yaml.5 \
 	man/libros2.3 \
+	man/ros2_batch_read.3 \
 	man/ros2_buf_addr.3 \
 	man/ros2_buf_alloc.3 \
 	man/ros2_buf_free.3 \

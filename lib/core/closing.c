@@ -118,6 +118,8 @@ void ros2i_closing_start(struct ros2i_queue *queue, struct ros2i_closing *closin
         next = again->next;
         start(queue, again);
     }
+    /* One that was submitted earlier and lost its connection gets on only when somebody drives the queue. */
+    ros2i_queue_poll(queue, &(struct ros2i_wait){0});
 }
 
 void ros2i_closing_forget(struct ros2_client *client)

@@ -264,19 +264,21 @@ static int issue_pieces(struct ros2i_channel *ch, struct ros2i_op *op, int *sent
     return 0;
 }
 
+/* One that finds no bounce memory does not hold up the others: after a lost connection there is none until those that have some
+ * already are answered. */
 static int resend_queued(struct ros2i_channel *ch, int *sent)
 {
+    int blocked = 0;
     for (uint32_t i = 0; i < ch->inflight.credits && ch->inflight.queued > 0; i++) {
         if (ch->inflight.slot[i].state != ROS2I_SLOT_QUEUED)
             continue;
         int rc = send_request(ch, &ch->inflight.slot[i]);
-        if (rc == -EAGAIN)
-            return 1;
-        if (rc < 0)
+        if (rc < 0 && rc != -EAGAIN)
             return rc;
-        ++*sent;
+        blocked |= rc == -EAGAIN;
+        *sent += rc == 0;
     }
-    return 0;
+    return blocked;
 }
 
 int ros2i_request_issue(struct ros2i_channel *ch)

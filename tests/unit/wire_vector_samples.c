@@ -74,7 +74,7 @@ static void close_some(struct ros2i_msg *msg, uint32_t count)
     msg->u.close.count = count;
     msg->u.close.handles = handles;
     for (unsigned i = 0; i < count; i++)
-        ros2i_close_put(handles, i, 0x0102030405060708 * (i + 1));
+        ros2i_close_put(handles, i, 0x0102030405060708ull * (i + 1));
 }
 
 void wire_close(struct ros2i_msg *msg)
