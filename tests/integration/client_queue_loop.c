@@ -291,7 +291,8 @@ static void a_debug_build_stops_a_second_thread(void **state)
         struct ros2_queue *queue = NULL;
         setrlimit(RLIMIT_CORE, &none);
         signal(SIGABRT, SIG_DFL);
-        freopen("/dev/null", "w", stderr);
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(1);
         if (ros2_queue_create(client, 1, NULL, &queue) < 0 || ros2_queue_submit(queue) < 0)
             _exit(1);
         pthread_create(&thread, NULL, submit, queue);
