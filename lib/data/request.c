@@ -141,7 +141,7 @@ static int expose(struct ros2i_channel *ch, struct ros2i_slot *slot)
     }
     int rc = ch->ops->region_register(ch->domain, memory(ch, slot), slot->len, right,
                                       ROS2_MEMORY_HOST, &slot->region);
-    if (rc != -EMFILE || !ch->view || slot->lease.units > 0)
+    if (rc != -EMFILE || !ch->view || slot->lease.units > 0 || slot->len > ROS2I_BOUNCE_MAX)
         return rc;
     /* More memory than the daemon maps at a time. */
     rc = bounce(ch, slot);

@@ -80,8 +80,9 @@ static void session_has_what_the_data_plane_needs(void **state)
     (void)state;
     world_assert_ok(ros2i_control_create(&options, &control));
     world_assert_ok(ros2i_control_open_session(control, world_nonce, world_deadline(), &session));
-    assert_true(session.endpoint_count >= 1);
-    assert_string_equal(session.endpoint[0].transport, "tcp");
+    assert_int_equal(session.endpoint_count, 2); /* as --ephemeral prefers them */
+    assert_string_equal(session.endpoint[0].transport, "shm");
+    assert_string_equal(session.endpoint[1].transport, "tcp");
     assert_string_equal(session.tenant, "default");
     assert_true(session.credits > 0 && session.max_io >= 4096 && session.lifetime_ns > 0);
     world_assert_ok(ros2i_control_attach(control, world_nonce, world_deadline()));

@@ -101,7 +101,7 @@ def failure(method, *arguments, **keywords):
 @case
 def session_open_returns_id_secret_and_endpoints(w):
     assert len(w.opened.session_id) == 16 and len(w.opened.secret) == 32
-    assert w.opened.endpoints and w.opened.endpoints[0].transport == "tcp"
+    assert [endpoint.transport for endpoint in w.opened.endpoints] == ["shm", "tcp"]
     assert w.opened.version == 1 and w.opened.credits > 0 and w.opened.lifetime_ms > 0
 
 
