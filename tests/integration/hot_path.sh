@@ -57,7 +57,7 @@ for ROS2_TRANSPORT in tcp shm; do
         fi
         "${run[@]:0:2}" strace -f -o "$dir/trace" "$program" /file 2000 4096 $depth 2>"$dir/err"
         # Of the thread that reads, between the two marks. Names only.
-        between() { awk '/close\(-77\)/ { on = 1; pid = $1; next } /close\(-78\)/ { on = 0 } on && $1 == pid' "$dir/trace"; }
+        between() { awk '/close\(-77[ )]/ { on = 1; pid = $1; next } /close\(-78[ )]/ { on = 0 } on && $1 == pid' "$dir/trace"; }
         foreign=$(between | sed -n 's/^[0-9]* *\([a-z_0-9]*\)(.*/\1/p' | sort | uniq -c |
             grep -Ev ' (sendto|sendmsg|recvfrom|recvmsg|readv|writev|read|write|ppoll|poll|epoll_wait|epoll_pwait|epoll_pwait2)$')
         calls=$(between | wc -l)
