@@ -55,7 +55,9 @@ static void free_call(struct ros2d_call *call)
     grpc_call_details_destroy(&call->details);
     if (call->grpc)
         grpc_call_unref(call->grpc);
+    struct ros2d_server *server = call->server;
     free(call);
+    ros2d_server_call_gone(server);
 }
 
 static void unref(struct ros2d_call *call)
@@ -463,6 +465,7 @@ int ros2d_call_post(struct ros2d_server *server, unsigned method_index)
     call->close.event = on_close;
     atomic_init(&call->refs, 2);
     call->server = server;
+    ros2d_server_call_made(server);
     call->state = server->state;
     call->method = server->method[method_index];
     call->method_index = method_index;

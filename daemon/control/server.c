@@ -3,7 +3,8 @@
  * up nobody but its own call. Each method has a few calls posted; one that is taken is posted anew at once.
  *
  * The end, in this order: health says so and watches end; gRPC refuses new calls; running ones end or, at the deadline, are
- * cancelled; gRPC tells that no call is left; then the server, the queue (drained by the threads) and gRPC itself go. */
+ * cancelled; gRPC tells that no client is left, which it does also while a thread is still in the engine for one that went,
+ * so calls are counted, too; then the server, the queue (drained by the threads) and gRPC itself go. */
 #include "config.h"
 
 #include "daemon/control/server.h"
@@ -73,6 +74,23 @@ bool ros2d_server_close_watcher(struct ros2d_server *server, struct ros2d_call *
     }
     pthread_mutex_unlock(&server->lock);
     return found;
+}
+
+/* --- calls ----------------------------------------------------------------------------------------------- */
+
+void ros2d_server_call_made(struct ros2d_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    server->calls++;
+    pthread_mutex_unlock(&server->lock);
+}
+
+void ros2d_server_call_gone(struct ros2d_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    if (--server->calls == 0)
+        pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
 }
 
 /* --- waits ----------------------------------------------------------------------------------------------- */
@@ -308,11 +326,11 @@ const char *ros2d_server_address(const struct ros2d_server *server)
 
 /* --- stop ------------------------------------------------------------------------------------------------ */
 
-/* Whether gRPC told that no call is left, by the deadline. */
+/* Whether no client and no call is left, by the deadline. */
 static bool wait_shut_down(struct ros2d_server *server, uint64_t deadline_ns)
 {
     pthread_mutex_lock(&server->lock);
-    while (!server->shut_down) {
+    while (!server->shut_down || server->calls > 0) {
         struct timespec until;
         uint64_t now_ns = ros2i_now_ns();
 
@@ -327,7 +345,7 @@ static bool wait_shut_down(struct ros2d_server *server, uint64_t deadline_ns)
         until.tv_nsec = (long)(at_ns % ROS2I_NS_PER_S);
         pthread_cond_timedwait(&server->changed, &server->lock, &until);
     }
-    bool done = server->shut_down;
+    bool done = server->shut_down && server->calls == 0;
     pthread_mutex_unlock(&server->lock);
     return done;
 }

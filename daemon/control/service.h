@@ -33,7 +33,8 @@ struct ros2d_server {
     struct ros2d_tag shutdown;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool shut_down;              /* guarded by lock: gRPC has no call left */
+    bool shut_down; /* guarded by lock: gRPC has no client left */
+    unsigned calls; /* guarded by lock: posted or taken; each may yet start a batch on the queue */
     struct ros2d_call *watchers; /* guarded by lock: parked health watches */
     unsigned watcher_count;      /* guarded by lock */
 };
@@ -41,6 +42,9 @@ struct ros2d_server {
 /* May a handler wait for something else than the engine? 0, or -EAGAIN: it would take the last free control thread, and
  * nobody else were served, or the server ends. */
 int ros2d_server_may_wait(struct ros2d_server *server);
+/* A call was made; its memory is gone. The end of the server waits for all of them. */
+void ros2d_server_call_made(struct ros2d_server *server);
+void ros2d_server_call_gone(struct ros2d_server *server);
 /* A watch that waits: false when its client is gone, or the server ends or has too many; then it is not taken. */
 bool ros2d_server_add_watcher(struct ros2d_server *server, struct ros2d_call *call);
 /* Its client is gone. true: it was on the list, and is the caller's now. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -385,6 +387,42 @@ static void no_signal_is_raised_and_no_handler_is_changed(void **state)
     }
 }
 
+static bool is_listening(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atoi(strrchr(d.url, ':') + 1)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool up = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    return up;
+}
+
+/* For clients that have gone meanwhile: nobody but the engine holds it up. */
+static void a_daemon_ends_only_after_its_engine(void **state)
+{
+    (void)state;
+    start("open:path=stuck:while=HOLD");
+    store_write(&d, "stuck", data, 1);
+    for (int i = 0; i < 5; i++) {
+        struct ros2_file *file;
+        struct ros2_client *client = connect_for(300 * MS);
+        daemon_hold(&d);
+        assert_error(ros2_open(client, "/stuck", O_RDONLY, 0, &file), ETIMEDOUT);
+        ros2_disconnect(client);
+        if (i < 4)
+            daemon_release(&d);
+    }
+    kill(d.pid, SIGTERM);
+    for (int refused = 0; refused < 100; refused += !is_listening())
+        sched_yield();
+    daemon_release(&d);
+    int status = -1;
+    waitpid(d.pid, &status, 0);
+    d.pid = 0;
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +438,7 @@ int main(void)
         cmocka_unit_test_teardown(a_lost_connection_is_made_again_under_the_call, stop),
         cmocka_unit_test_teardown(what_was_in_flight_is_replayed_and_an_append_is_not, stop),
         cmocka_unit_test_teardown(signals_never_surface, stop),
+        cmocka_unit_test_teardown(a_daemon_ends_only_after_its_engine, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
