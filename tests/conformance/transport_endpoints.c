@@ -20,15 +20,11 @@
 
 static void addresses_that_are_none_are_refused(void **state)
 {
+    static const char too_long[] =
+        "/a/path/that/is/longer/than/the/107/bytes/that/an/address/of/a/socket/can/"
+        "take/in/this/system/and/in/many/others/too";
     static const char *const path[] = {
-        "",
-        "127.0.0.1:1",
-        "relative/path",
-        ".",
-        "/",
-        "/tmp/",
-        "/a/path/that/is/longer/than/the/107/bytes/that/an/address/of/a/socket/can/take/in/this/"
-        "system/and/in/many/others/too",
+        "", "127.0.0.1:1", "relative/path", ".", "/", "/tmp/", too_long,
     };
     static const char *const numeric[] = {
         "",
