@@ -137,12 +137,26 @@ static void begin_load(unsigned threads)
         sched_yield();
 }
 
-static void end_load(void)
+static void stop_load(void)
 {
     atomic_store(&stop, true);
-    for (unsigned i = 0; i < loaders; i++)
-        pthread_join(load[i], NULL);
+    for (; loaders > 0; loaders--)
+        pthread_join(load[loaders - 1], NULL);
+}
+
+static void end_load(void)
+{
+    stop_load();
     assert_int_equal(atomic_load(&failures), 0);
+}
+
+/* A case that failed leaves nothing to the next one. */
+static int end_case(void **state)
+{
+    (void)state;
+    stop_load();
+    atomic_store(&failures, 0);
+    return 0;
 }
 
 /* -- the tests -- */
@@ -268,14 +282,19 @@ static int sockets_held(void)
     return count;
 }
 
+static void fork_once(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    wait_for(child);
+}
+
 static void thousands_of_forks_under_load(void **state)
 {
     (void)state;
-    begin_load(1);        /* more would only fight for the CPUs with the children */
-    pid_t first = fork(); /* it has gRPC close its connections, which are no leak */
-    if (first == 0)
-        _exit(0);
-    wait_for(first);
+    begin_load(1); /* more would only fight for the CPUs with the children */
+    fork_once();   /* it has gRPC close its connections, which are no leak */
     int before = open_descriptors();
     for (unsigned i = 0; i < forks; i++) {
         pid_t child = fork();
@@ -288,7 +307,13 @@ static void thousands_of_forks_under_load(void **state)
         assert_true(child > 0);
         wait_for(child);
     }
-    assert_int_equal(open_descriptors(), before);
+    /* The session is kept alive meanwhile, for which gRPC may just have connected again; what leaks never goes away. */
+    int after = open_descriptors();
+    for (int i = 0; after > before && i < 100; i++) {
+        fork_once();
+        after = open_descriptors();
+    }
+    assert_true(after <= before);
     end_load();
     assert_true(opens_well());
 }
@@ -296,11 +321,11 @@ static void thousands_of_forks_under_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vfork_spawn_and_exec_leave_the_parent_alone),
-        cmocka_unit_test(many_children_at_once_all_read),
-        cmocka_unit_test(children_of_children_read),
-        cmocka_unit_test(four_workers_open_and_read_a_thousand_files_each),
-        cmocka_unit_test(thousands_of_forks_under_load),
+        cmocka_unit_test_teardown(vfork_spawn_and_exec_leave_the_parent_alone, end_case),
+        cmocka_unit_test_teardown(many_children_at_once_all_read, end_case),
+        cmocka_unit_test_teardown(children_of_children_read, end_case),
+        cmocka_unit_test_teardown(four_workers_open_and_read_a_thousand_files_each, end_case),
+        cmocka_unit_test_teardown(thousands_of_forks_under_load, end_case),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
