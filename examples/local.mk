@@ -7,6 +7,7 @@ examples_hello_LDADD = libros2.la
 
 noinst_PROGRAMS += examples/train
 examples_train_SOURCES = \
+	examples/shuffle.c \
 	examples/train.c \
 	examples/train_checkpoint.c \
 	examples/train_idx.c \

@@ -21,9 +21,6 @@ int train_fail_text(int err, const char *fmt, ...) __attribute__((format(printf,
 /* "prefix/name"; -ENAMETOOLONG. */
 int train_path(char path[TRAIN_PATH_MAX], const char *prefix, const char *name);
 double train_seconds(void);
-/* The next of a pseudo-random sequence, and 0..n-1 in an order that seed decides. */
-uint64_t train_random(uint64_t *state);
-void train_shuffle(uint32_t *order, uint32_t n, uint64_t *state);
 
 /* -- train_idx.c: a file in the IDX format: a header, then count records of equal size -- */
 struct train_idx {

@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "examples/shuffle.h"
+
 #define SLOTS       8
 #define THREADS_MAX 64
 
@@ -114,7 +116,7 @@ int train_loader_begin(const struct train_idx *images, enum train_order order, u
         free(sequence);
         return train_fail_text(-ENOMEM, "out of memory");
     }
-    train_shuffle(sequence, length, &seed);
+    shuffle(sequence, length, seed);
     loader->images = images;
     loader->order = order;
     loader->sequence = sequence;
