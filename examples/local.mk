@@ -16,4 +16,17 @@ examples_train_SOURCES = \
 examples_train_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
 examples_train_LDADD = libros2.la $(CRYPTO_LIBS) -lm
 
+noinst_PROGRAMS += examples/loader
+examples_loader_SOURCES = \
+	examples/loader.c \
+	examples/loader_explode.c \
+	examples/loader_idx.c \
+	examples/loader_reader.c \
+	examples/loader_run.c \
+	examples/loader_set.c \
+	examples/loader_sum.c \
+	examples/loader_workers.c \
+	examples/shuffle.c
+examples_loader_LDADD = libros2.la
+
 EXTRA_DIST += quickstart

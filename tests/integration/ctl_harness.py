@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the ctl_*.py tests share: a real ros2d over a folder, ros2ctl, a terminal, and TAP."""
+"""What the ctl_*.py tests and others share: a real ros2d over a folder, ros2ctl, a terminal, and TAP."""
 import os
 import pty
 import re
@@ -83,26 +83,26 @@ class Daemon:
                 else:
                     os.unlink(path)
 
-    def run(self, *arguments, **options):
+    def run(self, *arguments, program=ROS2CTL, **options):
         options.setdefault("timeout", DEADLINE_S)
-        return subprocess.run([ROS2CTL, *arguments], env=self.env, capture_output=True, **options)
+        return subprocess.run([program, *arguments], env=self.env, capture_output=True, **options)
 
     def good(self, *arguments, **options):
-        """Runs ros2ctl, which must succeed without a word on stderr; what it printed."""
+        """Runs the program, which must succeed without a word on stderr; what it printed."""
         done = self.run(*arguments, **options)
         assert done.returncode == 0, f"{arguments}: status {done.returncode}, {done.stderr}"
         assert done.stderr == b"", f"{arguments}: {done.stderr}"
         return done.stdout
 
     def bad(self, *arguments, status=1, **options):
-        """Runs ros2ctl, which must fail; its stderr."""
+        """Runs the program, which must fail; its stderr."""
         done = self.run(*arguments, **options)
         assert done.returncode == status, f"{arguments}: status {done.returncode}, not {status}: {done.stderr}"
         assert done.stderr, f"{arguments}: no error line"
         return done.stderr.decode()
 
-    def popen(self, *arguments, **options):
-        return subprocess.Popen([ROS2CTL, *arguments], env=self.env, **options)
+    def popen(self, *arguments, program=ROS2CTL, **options):
+        return subprocess.Popen([program, *arguments], env=self.env, **options)
 
     def write(self, path, data=b"", mode=0o644):
         """A local file, folders made on the way. path is below self.local, or an absolute one."""
@@ -113,10 +113,10 @@ class Daemon:
         os.chmod(path, mode)
         return path
 
-    def on_terminal(self, *arguments):
-        """Runs ros2ctl with stdout and stderr on a terminal; (status, all that it wrote there)."""
+    def on_terminal(self, *arguments, program=ROS2CTL):
+        """Runs the program with stdout and stderr on a terminal; (status, all that it wrote there)."""
         master, slave = pty.openpty()
-        process = subprocess.Popen([ROS2CTL, *arguments], env=dict(self.env, TERM="xterm"), stdin=slave, stdout=slave,
+        process = subprocess.Popen([program, *arguments], env=dict(self.env, TERM="xterm"), stdin=slave, stdout=slave,
                                    stderr=slave)
         os.close(slave)
         got = b""

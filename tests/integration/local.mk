@@ -104,6 +104,7 @@ integration_scripts = \
 	tests/integration/ctl_tls.py \
 	tests/integration/ctl_transfer.py \
 	tests/integration/daemon_cli.py \
+	tests/integration/example_loader.py \
 	tests/integration/hostile_ports.py \
 	tests/integration/hot_path.sh \
 	tests/integration/on_shm.sh \
