@@ -173,8 +173,9 @@ static void open_all(struct ros2i_batch *batch, struct ros2i_open_item *open, si
 
 static int conclude(const struct ros2i_batch *batch)
 {
-    ros2i_log(ROS2_LOG_DEBUG, "core", "batch items %zu failed %zu control calls %u requests %u",
-              batch->count, batch->failed_count, batch->control_calls, batch->requests);
+    ros2i_log(ROS2_LOG_DEBUG, "core",
+              "batch items %zu failed %zu control calls %u requests %u later %u", batch->count,
+              batch->failed_count, batch->control_calls, batch->requests, batch->later);
     if (batch->failed_count == 0)
         return (int)batch->count;
     const struct ros2_batch_item *item = &batch->item[batch->failed_at];

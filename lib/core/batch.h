@@ -24,7 +24,8 @@ struct ros2i_batch {
     struct ros2i_batch_unit *unit;
     size_t count, ended, min_done;
     uint64_t deadline_ns;
-    unsigned control_calls, requests; /* for the log */
+    /* For the log. later: requests that had to wait for an answer to another one. */
+    unsigned control_calls, requests, later;
     /* The first item that failed, and why. */
     size_t failed_at, failed_count;
     char failed_text[400];

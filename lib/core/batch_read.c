@@ -188,8 +188,10 @@ static int transfer(struct reading *r)
     wait_all(r); /* also after a failure: those that are out use the buffers */
     if (rc < 0)
         return ros2i_fail(-rc, "out of memory");
-    for (size_t k = 0; k < r->small_count; k += r->small[k].piece ? r->small[k].piece : 1)
+    for (size_t k = 0; k < r->small_count; k += r->small[k].piece ? r->small[k].piece : 1) {
         batch->requests++;
+        batch->later += r->small[k].later;
+    }
     batch->requests += (unsigned)r->large_count;
     take_results(r);
     return 0;

@@ -13,7 +13,9 @@
 
 #include "lib/base/shared_memory.h"
 
-#define ROS2I_BOUNCE_UNIT  (32u << 10)
+/* All units are as much as 4096 files of a KiB need (ros2_batch_read), so that one round trip brings them. Only what is used has
+ * memory behind it. */
+#define ROS2I_BOUNCE_UNIT  (64u << 10)
 #define ROS2I_BOUNCE_UNITS 64u
 #define ROS2I_BOUNCE_MAX   (ROS2I_BOUNCE_UNIT * ROS2I_BOUNCE_UNITS)
 

@@ -109,6 +109,7 @@ uint32_t ros2i_vector_cut(const struct ros2i_channel *ch, struct ros2i_op *op,
     }
     slot->len = sum;
     op->items[i].piece = n;
+    op->items[i].later = op->ended > 0;
     return n;
 }
 

@@ -60,6 +60,23 @@ static void thousands_of_files_come_in_one_call(void **state)
     batch_await_closed(*state, client);
 }
 
+/* As samples of Fashion-MNIST into slots of a KiB: in one call, then all asked for at once. */
+static void thousands_of_small_files_take_two_round_trips(void **state)
+{
+    for (size_t slot = 784; slot <= 1024; slot += 240)
+        for (size_t gap = 0; gap <= 300; gap += 300) {
+            struct batch b;
+            batch_make(&b, FILES, 0, 1, slot, gap);
+            assert_int_equal(ros2_batch_read(client, b.item, b.count, NULL), FILES);
+            for (size_t i = 0; i < b.count; i++)
+                batch_check(&b, i);
+            batch_free(&b);
+            assert_non_null(strstr(logged, "failed 0 control calls 1 requests "));
+            assert_non_null(strstr(logged, " later 0"));
+        }
+    batch_await_closed(*state, client);
+}
+
 static void batches_of_any_size_and_order_come_out_right(void **state)
 {
     static const size_t slots[] = {0, 784, 1, 4096, 70000};
@@ -243,6 +260,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thousands_of_files_come_in_one_call),
+        cmocka_unit_test(thousands_of_small_files_take_two_round_trips),
         cmocka_unit_test(batches_of_any_size_and_order_come_out_right),
         cmocka_unit_test(open_files_and_paths_mix),
         cmocka_unit_test(what_fails_fails_alone),
