@@ -18,7 +18,8 @@ struct ros2i_op {
     char *buf; /* of a write: only read from */
     size_t len, moved;
     uint64_t offset;
-    uint8_t kind; /* enum ros2i_op_kind */
+    uint64_t direct_end; /* a read goes past the page cache up to here; 0: not at all */
+    uint8_t kind;        /* enum ros2i_op_kind */
     bool datasync;
 } __attribute__((may_alias));
 
@@ -26,6 +27,8 @@ _Static_assert(sizeof(struct ros2i_op) <= sizeof(((struct ros2_io *)0)->plugin),
                "an op fits its ros2_io");
 
 struct ros2_io *ros2i_op_io(struct ros2i_op *op);
+/* The descriptor for the next step of op, a read, and how much that step asks for. */
+int ros2i_op_read_step(const struct ros2i_op *op, size_t *len_p);
 /* After a step of op that moved n bytes or failed (n < 0). true: op is finished and its io's result is set; false: the
  * rest is still to do. */
 bool ros2i_op_advance(struct ros2i_op *op, int64_t n);

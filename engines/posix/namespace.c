@@ -103,6 +103,19 @@ static int accept_file(int fd, struct ros2_attr *attr)
     return 0;
 }
 
+/* The same file once more, past the page cache. By its descriptor: its name may be another file's by now. */
+static int open_direct(struct ros2_engine *engine, int fd)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+    int direct = open(name, O_RDONLY | O_DIRECT | O_NOCTTY | O_CLOEXEC);
+    if (direct < 0 && !atomic_exchange(&engine->direct_loss_logged, true))
+        engine->host->log(ROS2_LOG_WARN, ROS2I_POSIX_OUTLET,
+                          "direct=reads refused, reads go through the page cache: cause %s",
+                          strerrorname_np(errno));
+    return direct;
+}
+
 int ros2i_namespace_open(struct ros2_root *root, const char *path, unsigned open_flags,
                          uint32_t mode, struct ros2_node **node_p, struct ros2_attr *attr_p)
 {
@@ -133,6 +146,9 @@ int ros2i_namespace_open(struct ros2_root *root, const char *path, unsigned open
     node->in_memory = root->in_memory && attr.dev == root->dev;
     node->dev = attr.dev;
     node->ino = attr.ino;
+    node->direct_fd = -1;
+    if (root->engine->direct && (open_flags & ROS2_OPEN_READ) && !node->directory)
+        node->direct_fd = open_direct(root->engine, fd);
     memcpy(node->path, path, path_size);
     if (attr_p)
         *attr_p = attr;
@@ -147,6 +163,8 @@ close_fd:
 void ros2i_namespace_close(struct ros2_node *node)
 {
     close(node->fd);
+    if (node->direct_fd >= 0)
+        close(node->direct_fd);
     free(node);
 }
 

@@ -11,6 +11,7 @@
 struct ros2_node { /* fixed after open but for the atomics; any thread */
     struct ros2_engine *engine;
     int fd;
+    int direct_fd;       /* the same file with O_DIRECT, for reads; -1: none */
     unsigned open_flags; /* enum ros2_open_flag */
     bool directory;
     bool in_memory;         /* no I/O waits for a device */

@@ -26,9 +26,11 @@ struct settings {
     enum ros2i_posix_io io;
     enum confine confine;
     unsigned threads;
+    bool direct;
 };
 
 static const char *const io_names[] = {"auto", "nowait", "uring", "threads", NULL};
+static const char *const direct_names[] = {"off", "reads", NULL};
 static const char *const confine_names[] = {"auto", "openat2", "walk", NULL};
 
 int ros2i_posix_fail(const struct ros2_engine *engine, const char *path, int err)
@@ -95,10 +97,15 @@ static int parse_item(const struct ros2_host *host, const char *item, size_t len
             return host->fail(EINVAL, "engine posix: %.*s: threads is a number, 1..%d", (int)len,
                               item, THREADS_MAX);
         settings->threads = (unsigned)n;
+    } else if (is_key(item, key_len, "direct")) {
+        if ((n = choose(direct_names, value, value_len)) < 0)
+            return host->fail(EINVAL, "engine posix: %.*s: direct is one of off, reads", (int)len,
+                              item);
+        settings->direct = n == 1;
     } else {
-        return host->fail(EINVAL,
-                          "engine posix: unknown key %.*s; there are io, confine and threads",
-                          (int)key_len, item);
+        return host->fail(
+            EINVAL, "engine posix: unknown key %.*s; there are io, confine, direct and threads",
+            (int)key_len, item);
     }
     return 0;
 }
@@ -161,6 +168,7 @@ static int engine_open(const struct ros2_engine_options *options, struct ros2_en
     engine->host = options->host;
     engine->io = settings.io;
     engine->threads = settings.threads;
+    engine->direct = settings.direct;
     rc = choose_ring(engine);
     if (rc < 0)
         goto free_engine;

@@ -27,10 +27,11 @@ struct ros2_engine {
     enum ros2i_posix_io io;
     bool ring;    /* contexts get an io_uring */
     bool openat2; /* else paths are walked component by component */
+    bool direct;  /* reads bypass the page cache where they are aligned */
     unsigned threads;
     struct ros2i_pool *pool;
     struct ros2i_strand strands[ROS2I_POSIX_STRANDS]; /* appends: one inode, one strand */
-    atomic_bool ring_loss_logged;
+    atomic_bool ring_loss_logged, direct_loss_logged;
 };
 
 /* Sets the text "PATH: cause" (and the way out where there is one); returns -err. */

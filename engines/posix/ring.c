@@ -74,9 +74,13 @@ bool ros2i_ring_queue(struct ros2i_ring *ring, struct ros2i_op *op)
     if (!sqe)
         return false;
     unsigned left = (unsigned)(op->len - op->moved); /* len is at most 2^30 */
+    size_t read_len;
+    int fd;
     switch ((enum ros2i_op_kind)op->kind) {
     case ROS2I_OP_READ:
-        io_uring_prep_read(sqe, op->node->fd, op->buf + op->moved, left, op->offset + op->moved);
+        fd = ros2i_op_read_step(op, &read_len);
+        io_uring_prep_read(sqe, fd, op->buf + op->moved, (unsigned)read_len,
+                           op->offset + op->moved);
         break;
     case ROS2I_OP_WRITE:
     case ROS2I_OP_APPEND:

@@ -51,6 +51,7 @@ static void wrong_configuration_is_named(void **state)
         {"io=fast", "io=fast"},
         {"confine=jail", "confine=jail"},
         {"io", "io"},
+        {"direct=writes", "direct=writes"},
         {"speed=high", "speed"},
         {"threads=0", "threads=0"},
         {"threads=1000", "threads=1000"},
@@ -71,7 +72,8 @@ static void right_configuration_is_taken(void **state)
 {
     (void)state;
     static const char *const right[] = {
-        "", "io=auto", "threads=1", "confine=walk,io=threads,threads=256", ",", "io=nowait,"};
+        "",  "direct=off", "io=auto", "threads=1", "confine=walk,io=threads,threads=256",
+        ",", "io=nowait,"};
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
         world_close(open_config(right[i]));
 }
@@ -145,7 +147,8 @@ static bool make_cold(struct world *w)
 static int read_big(struct world *w, struct ros2_node *node, const unsigned char *content)
 {
     struct counted_io io;
-    unsigned char *buf = calloc(1, BIG);
+    unsigned char *buf = aligned_alloc(4096, BIG);
+    memset(buf, 0, BIG);
     counted_io_init(&io);
     int begin = w->ops->read(w->context, node, buf, BIG, 0, &io.io);
     counted_io_wait(w->ops, w->context, &io, begin);
@@ -192,6 +195,34 @@ static void reads_from_the_disk_do_not_hold_the_caller(void **state)
             skip();
         }
         assert_int_equal(begin, 0);
+    }
+}
+
+static void direct_reads_leave_the_page_cache_alone(void **state)
+{
+    (void)state;
+    static const char *const configs[] = {"direct=reads", "direct=reads,io=threads"};
+    for (size_t i = 0; i < 2; i++) {
+        unsigned char *content;
+        char path[256];
+        struct world *w = open_config(configs[i]);
+        struct ros2_node *node = make_big(w, &content);
+        int descriptors = count_descriptors("/big");
+        bool cold = make_cold(w);
+        int begin = read_big(w, node, content);
+        snprintf(path, sizeof(path), "%s/big", w->dir);
+        size_t pages = pages_in_memory(path);
+        w->ops->close(node);
+        int left = count_descriptors("/big");
+        world_close(w);
+        free(content);
+        if (descriptors < 2 || !cold) {
+            print_message("# the file system under TMPDIR refuses O_DIRECT\n");
+            skip();
+        }
+        assert_int_equal(begin, 0);
+        assert_in_range(pages, 0, 15);
+        assert_int_equal(left, 0);
     }
 }
 
@@ -326,6 +357,7 @@ int main(void)
         cmocka_unit_test(right_configuration_is_taken),
         cmocka_unit_test(reads_in_memory_are_done_at_once),
         cmocka_unit_test(reads_from_the_disk_do_not_hold_the_caller),
+        cmocka_unit_test(direct_reads_leave_the_page_cache_alone),
         cmocka_unit_test(forced_threads_are_taken),
         cmocka_unit_test(forced_io_uring_is_taken),
         cmocka_unit_test(failures_leave_no_descriptor_behind),

@@ -53,6 +53,7 @@ engine_scripts = \
 	tests/conformance/engine_posix_nowait.sh \
 	tests/conformance/engine_posix_uring.sh \
 	tests/conformance/engine_posix_threads.sh \
+	tests/conformance/engine_posix_direct.sh \
 	tests/conformance/engine_forward.sh \
 	tests/conformance/engine_fault_idle.sh
 tests_conformance_engine_suite_SOURCES = \
