@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --depth N clients that each read a block once and then hold their connection until standard input ends, for somebody else
+/* --clients N clients that each read a block once and then hold their connection until standard input ends, for somebody else
  * to look at what they cost the daemon. Prints "connected" once all are. */
 #include "config.h"
 
@@ -27,17 +27,17 @@ int main(int argc, char **argv)
     struct measure_options options;
 
     measure_parse(argc, argv, true, &options);
-    struct ros2_client **client = calloc(options.depth, sizeof(struct ros2_client *));
+    struct ros2_client **client = calloc(options.clients, sizeof(struct ros2_client *));
     char *buf = malloc(options.block);
     if (!client || !buf)
         measure_die("clients", ENOMEM);
-    for (unsigned i = 0; i < options.depth; i++)
+    for (unsigned i = 0; i < options.clients; i++)
         connect_one(&options, &client[i], buf);
     puts("connected");
     fflush(stdout);
     while (getchar() != EOF)
         ;
-    for (unsigned i = 0; i < options.depth; i++)
+    for (unsigned i = 0; i < options.clients; i++)
         ros2_disconnect(client[i]);
     free(buf);
     free(client);

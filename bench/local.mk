@@ -3,9 +3,16 @@
 # not installed.
 
 bench_common = bench/measure.c
-bench_programs = bench/file_limit bench/idle_clients bench/ros2_io bench/tcp_pingpong bench/tcp_stream
+bench_programs = bench/active_clients bench/file_limit bench/idle_clients bench/local_batch bench/ros2_batch bench/ros2_io \
+	bench/tcp_pingpong bench/tcp_stream
 noinst_PROGRAMS += $(bench_programs)
 
+bench_active_clients_SOURCES = bench/active_clients.c $(bench_common)
+bench_active_clients_LDADD = libros2.la libbase.la
+bench_local_batch_SOURCES = bench/local_batch.c $(bench_common)
+bench_local_batch_LDADD = libbase.la
+bench_ros2_batch_SOURCES = bench/ros2_batch.c $(bench_common)
+bench_ros2_batch_LDADD = libros2.la libbase.la
 bench_file_limit_SOURCES = bench/file_limit.c $(bench_common)
 bench_file_limit_LDADD = libbase.la
 bench_idle_clients_SOURCES = bench/idle_clients.c $(bench_common)

@@ -50,6 +50,8 @@ void measure_parse(int argc, char **argv, bool need_path, struct measure_options
         {"depth", required_argument, NULL, 'd'},
         {"seconds", required_argument, NULL, 's'},
         {"request", required_argument, NULL, 'q'},
+        {"files", required_argument, NULL, 'f'},
+        {"clients", required_argument, NULL, 'n'},
         {"random", no_argument, NULL, 'r'},
         {"write", no_argument, NULL, 'w'},
         {"shared", no_argument, NULL, 'm'},
@@ -59,8 +61,12 @@ void measure_parse(int argc, char **argv, bool need_path, struct measure_options
     };
     int option;
 
-    *options = (struct measure_options){
-        .block = 1 << 20, .depth = 1, .duration_ns = 1000000000, .request = 100};
+    *options = (struct measure_options){.block = 1 << 20,
+                                        .depth = 1,
+                                        .duration_ns = 1000000000,
+                                        .request = 100,
+                                        .files = 1,
+                                        .clients = 1};
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
         case 'p':
@@ -70,13 +76,19 @@ void measure_parse(int argc, char **argv, bool need_path, struct measure_options
             options->block = number(optarg, 1 << 30);
             break;
         case 'd':
-            options->depth = (unsigned)number(optarg, 1024);
+            options->depth = (unsigned)number(optarg, 4096);
             break;
         case 's':
             options->duration_ns = (uint64_t)(strtod(optarg, NULL) * 1e9);
             break;
         case 'q':
             options->request = number(optarg, 1 << 20);
+            break;
+        case 'f':
+            options->files = (unsigned)number(optarg, 10000000);
+            break;
+        case 'n':
+            options->clients = (unsigned)number(optarg, 10000);
             break;
         case 'r':
             options->random = true;

@@ -20,6 +20,8 @@ struct measure_options {
     bool checksum;        /* --checksum: CRC-32C of payloads, off by default */
     bool spin;            /* --spin: poll instead of sleeping */
     size_t request;       /* --request BYTES, default 100 */
+    unsigned files;       /* --files N: of a folder, named 0 to N - 1; default 1 */
+    unsigned clients;     /* --clients N, default 1 */
 };
 
 /* Ends the program with a message on wrong usage. need_path: --path must be there. */
