@@ -4,6 +4,7 @@
 
 #include "daemon/ephemeral.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -112,13 +113,31 @@ static int make_token(const struct ros2d_ephemeral *e)
     return rc;
 }
 
-static int make_files(const struct ros2d_ephemeral *e)
+/* HOST of HOST:PORT or [V6]:PORT. What is wrong with it is found by who listens there. */
+static void take_host(const char *listen, char *host, size_t size)
 {
-    static const char *const hosts[] = {"localhost", "127.0.0.1", "::1"};
+    const char *end = strrchr(listen, ':');
+    size_t len = end ? (size_t)(end - listen) : strlen(listen);
+
+    if (len >= 2 && listen[0] == '[' && listen[len - 1] == ']') {
+        listen++;
+        len -= 2;
+    }
+    snprintf(host, size, "%.*s", (int)len, listen);
+}
+
+static int make_files(const struct ros2d_ephemeral *e, const char *listen)
+{
+    char host[64];
+    const char *hosts[] = {"localhost", "127.0.0.1", "::1", host};
+    uint8_t address[16];
     int rc = ros2i_issue_ca(e->dir, "ros2d ephemeral CA", DAYS);
 
+    take_host(listen, host, sizeof(host));
+    bool numeric =
+        inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
     if (rc == 0)
-        rc = ros2i_issue_leaf(e->dir, "server", ROS2I_LEAF_SERVER, hosts, 3, DAYS);
+        rc = ros2i_issue_leaf(e->dir, "server", ROS2I_LEAF_SERVER, hosts, numeric ? 4 : 3, DAYS);
     return rc < 0 ? rc : make_token(e);
 }
 
@@ -227,7 +246,7 @@ int ros2d_ephemeral_create(struct ros2d_config *config, const char *root, const 
         free(e);
         return rc;
     }
-    rc = make_files(e);
+    rc = make_files(e, listen);
     /* Files that were there before are not ours to remove. */
     if (rc == -EEXIST) {
         free(e);

@@ -99,6 +99,7 @@ tests_integration_control_replay_LDADD = $(control_ldadd)
 $(tests_integration_control_replay_OBJECTS): | $(proto_headers)
 
 integration_scripts = \
+	tests/integration/containers.py \
 	tests/integration/control_python.py \
 	tests/integration/ctl_output.py \
 	tests/integration/ctl_tls.py \
