@@ -10,6 +10,8 @@ libdaemon_la_SOURCES = \
 	daemon/config_check.c \
 	daemon/config_line.c \
 	daemon/config_yaml.c \
+	daemon/descriptors.c \
+	daemon/descriptors.h \
 	daemon/ephemeral.c \
 	daemon/metrics.c \
 	daemon/tenant/tenant.c \

@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/control/server.h"
 #include "daemon/data/data.h"
 #include "daemon/data/engines.h"
+#include "daemon/descriptors.h"
 #include "daemon/ephemeral.h"
 #include "daemon/metrics.h"
 #include "daemon/state.h"
@@ -123,6 +123,7 @@ struct daemon {
     struct ros2d_config *config;
     struct ros2d_ephemeral *ephemeral;
     struct ros2d_engines *engines;
+    uint32_t open_files; /* at most */
     struct ros2d_state state;
     struct ros2d_data *data;
     struct ros2d_server *server;
@@ -183,7 +184,7 @@ static int open_tenant(struct daemon *d)
         return rc;
     limits = &d->state.tenant->limits;
     limits->sessions.max = config->limits.sessions;
-    limits->open_files.max = config->limits.open_files;
+    limits->open_files.max = d->open_files;
     limits->regions.max = config->limits.regions;
     limits->registered_bytes.max = config->limits.registered_bytes;
     return 0;
@@ -216,7 +217,7 @@ static int open_tables(struct daemon *d)
     for (uint32_t i = 0; rc == 0 && i < config->tokens_count; i++)
         rc = add_token(d, &config->tokens[i]);
     if (rc == 0)
-        rc = ros2d_handles_create(config->limits.open_files, &d->state.handles);
+        rc = ros2d_handles_create(d->open_files, &d->state.handles);
     if (rc == 0)
         rc = ros2d_regions_create(config->limits.regions, &d->state.regions);
     if (rc < 0)
@@ -230,6 +231,7 @@ static int start(struct daemon *d)
     int rc;
 
     d->state.config = d->config;
+    d->open_files = ros2d_descriptors_for_files(d->config->limits.open_files);
     rc = open_tenant(d);
     if (rc == 0)
         rc = open_tables(d);
@@ -303,17 +305,6 @@ static void announce(const struct daemon *d)
               d->config->engine.root, d->config->engine.name);
 }
 
-/* Each channel and each open file is a descriptor. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static int run(struct daemon *d, const struct options *o)
 {
     int rc = load(d, o);
@@ -350,7 +341,7 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     umask(0); /* modes of files are the clients' to choose */
     block_signals();
-    raise_descriptor_limit();
+    ros2d_descriptors_raise();
     int rc = run(&daemon, &options);
     if (rc < 0)
         fprintf(stderr, "ros2d: %s\n", ros2i_error());

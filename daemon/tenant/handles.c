@@ -142,7 +142,8 @@ int ros2d_handles_reserve(struct ros2d_handles *handles, struct ros2d_session *s
 
     if (atomic_load_explicit(&session->closed, memory_order_acquire))
         return closed_meanwhile();
-    rc = ros2d_limit_take(limit, 1, "open files", "limits.open_files");
+    rc = ros2d_limit_take(limit, 1, "open files",
+                          "limits.open_files (or RLIMIT_NOFILE, where its log says so)");
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&handles->mutex);

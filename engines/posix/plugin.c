@@ -42,7 +42,7 @@ int ros2i_posix_fail(const struct ros2_engine *engine, const char *path, int err
     case EMFILE:
     case ENFILE:
         return engine->host->fail(
-            err, "%s: no file descriptor is left; raise the limit of open files", name);
+            err, "%s: the daemon has no file descriptor left; raise its RLIMIT_NOFILE", name);
     default:
         return engine->host->fail(err, "%s: %s", name, strerrordesc_np(err));
     }

@@ -8,6 +8,7 @@ client_programs = \
 	tests/integration/client_batch_faults \
 	tests/integration/client_buffers \
 	tests/integration/client_connect \
+	tests/integration/client_descriptors \
 	tests/integration/client_faults \
 	tests/integration/client_files \
 	tests/integration/client_fork \
@@ -34,6 +35,8 @@ tests_integration_client_buffers_SOURCES = tests/integration/client_buffers.c te
 tests_integration_client_buffers_LDADD = $(test_public)
 tests_integration_client_connect_SOURCES = tests/integration/client_connect.c tests/integration/client_daemon.c
 tests_integration_client_connect_LDADD = $(test_public)
+tests_integration_client_descriptors_SOURCES = tests/integration/client_descriptors.c tests/integration/client_daemon.c
+tests_integration_client_descriptors_LDADD = $(test_public)
 tests_integration_client_faults_SOURCES = tests/integration/client_faults.c tests/integration/client_daemon.c
 tests_integration_client_faults_LDADD = $(test_public)
 tests_integration_client_files_SOURCES = tests/integration/client_files.c tests/integration/client_daemon.c

@@ -296,10 +296,11 @@ static int parse(struct ros2_ep *ep, const uint8_t *bytes, size_t len, const cha
     return 0;
 }
 
-/* Takes the descriptors of a message; those that are too many are closed. */
-static int take_fds(struct ros2_ep *ep, struct msghdr *msg)
+/* Takes the descriptors of a message; those that are too many are closed. -EMFILE: there was no room for them here. */
+static int take_fds(struct ros2_ep *ep, struct msghdr *msg, const char **why_p)
 {
-    int rc = msg->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+    const unsigned before = ep->fd_count;
+    int rc = 0;
 
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -316,6 +317,11 @@ static int take_fds(struct ros2_ep *ep, struct msghdr *msg)
             }
         }
     }
+    /* Cut off, although there was room in the message for as many as may come: this process can open no more. */
+    if (rc == 0 && (msg->msg_flags & MSG_CTRUNC))
+        rc = ep->fd_count - before < SHM_HELLO_FDS ? -EMFILE : -EPROTO;
+    *why_p = rc == -EMFILE ? "no file descriptor is left here for its memory; raise RLIMIT_NOFILE"
+                           : "it passed too many descriptors";
     return rc;
 }
 
@@ -336,11 +342,9 @@ static int read_some(struct ros2_ep *ep, const char **why_p)
 
     if (n < 0)
         return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -EPIPE;
-    int rc = take_fds(ep, &msg);
-    if (rc < 0) {
-        *why_p = "it passed too many descriptors";
+    int rc = take_fds(ep, &msg, why_p);
+    if (rc < 0)
         return rc;
-    }
     if (n == 0)
         return -EPIPE;
     rc = parse(ep, bytes, (size_t)n, why_p);
