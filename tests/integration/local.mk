@@ -19,7 +19,8 @@ client_programs = \
 	tests/integration/client_queue \
 	tests/integration/client_queue_ends \
 	tests/integration/client_queue_loop \
-	tests/integration/client_shadow
+	tests/integration/client_shadow \
+	tests/integration/client_stopped
 control_programs = \
 	tests/integration/control_calls \
 	tests/integration/control_lifecycle \
@@ -59,6 +60,8 @@ tests_integration_client_queue_loop_SOURCES = tests/integration/client_queue_loo
 tests_integration_client_queue_loop_LDADD = $(test_public)
 tests_integration_client_shadow_SOURCES = tests/integration/client_shadow.c tests/integration/client_daemon.c
 tests_integration_client_shadow_LDADD = $(test_public)
+tests_integration_client_stopped_SOURCES = tests/integration/client_stopped.c tests/integration/client_daemon.c
+tests_integration_client_stopped_LDADD = $(test_public)
 integration_programs += \
 	tests/integration/data_fence \
 	tests/integration/data_handshake \
@@ -103,6 +106,7 @@ $(tests_integration_control_replay_OBJECTS): | $(proto_headers)
 
 integration_scripts = \
 	tests/integration/containers.py \
+	tests/integration/client_stopped_shm.sh \
 	tests/integration/control_python.py \
 	tests/integration/ctl_output.py \
 	tests/integration/ctl_tls.py \
