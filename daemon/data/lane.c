@@ -8,13 +8,14 @@
 
 #include "daemon/data/connection.h"
 #include "daemon/data/thread.h"
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/plugin.h"
 #include "lib/protocol/wire.h"
 
-/* A lane without a connection has only new ones to expect: it is looked at in one turn of so many, and before the thread
- * sleeps. So a transport that nobody uses costs those that are used no system call each turn. */
-#define LOOK_TURNS 64u
+/* A lane without a connection has only new ones to expect: it is looked at so often, and before the thread sleeps. So a
+ * transport that nobody uses costs those that are used no system calls by the turn, of which a read takes many. */
+#define LOOK_NS ROS2I_NS_PER_MS
 /* Whoever gets to the socket may connect: its folder's mode says who that is, and the session's proof who is served. */
 #define SOCKET_MODE 0666
 
@@ -75,9 +76,11 @@ void ros2d_lane_stop_listening(struct ros2d_lane *lane)
 
 int ros2d_lanes_progress(struct ros2d_thread *thread)
 {
-    bool look = thread->turns++ % LOOK_TURNS == 0;
+    bool look = thread->now_ns >= thread->look_ns;
     int work = 0;
 
+    if (look)
+        thread->look_ns = thread->now_ns + LOOK_NS;
     for (unsigned i = 0; i < thread->lane_count; i++) {
         struct ros2d_lane *lane = &thread->lane[i];
         if (lane->connections > 0 || look)
@@ -90,7 +93,7 @@ bool ros2d_lanes_arm(struct ros2d_thread *thread)
 {
     bool armed = true;
 
-    thread->turns = 0; /* the next turn looks at all, since any of them may have woken it */
+    thread->look_ns = 0; /* the next turn looks at all, since any of them may have woken it */
     for (unsigned i = 0; i < thread->lane_count; i++)
         armed &= thread->lane[i].ops->domain_arm(thread->lane[i].domain) == 0;
     return armed;

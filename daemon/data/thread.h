@@ -34,7 +34,7 @@ struct ros2d_thread {
     char start_error[512];
 
     /* The thread's own. */
-    uint32_t turns; /* since all lanes were looked at; wraps */
+    uint64_t look_ns; /* when all lanes are to be looked at */
     struct ros2_io_context *context;
     struct ros2d_bounce chunks; /* data.chunk each: large reads and writes */
     struct ros2d_bounce small;  /* inline payloads, with room for the reply's header in front */
