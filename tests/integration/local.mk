@@ -128,8 +128,8 @@ EXTRA_DIST += $(integration_scripts) tests/integration/ctl_harness.py
 # What hot_path.sh runs. Only a module with an rpath becomes a .so.
 if HAVE_CMOCKA
 check_PROGRAMS += tests/integration/hot_path
-check_LTLIBRARIES += tests/integration/malloc_count.la
+check_LTLIBRARIES += tests/integration/call_count.la
 endif
 tests_integration_hot_path_LDADD = libros2.la
-tests_integration_malloc_count_la_SOURCES = tests/integration/malloc_count.c
-tests_integration_malloc_count_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_integration_call_count_la_SOURCES = tests/integration/call_count.c tests/integration/call_count.h
+tests_integration_call_count_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
