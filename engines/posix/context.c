@@ -45,6 +45,8 @@ static bool goes_to_ring(const struct ros2_io_context *context, const struct ros
 void ros2i_context_start(struct ros2_io_context *context, struct ros2i_op *op)
 {
     context->in_flight++;
+    if (goes_to_ring(context, op))
+        ros2i_namespace_let_wait(op->node);
     if (!goes_to_ring(context, op) || !ros2i_ring_queue(context->ring, op))
         start_in_pool(context, op);
 }

@@ -89,18 +89,22 @@ static int to_o_flags(unsigned flags)
 }
 
 /* Only what has bytes or names to serve. Everything else gets ENXIO, Linux's own word for a socket or a fifo nobody
- * reads. Then O_NONBLOCK goes: io_uring would give EAGAIN where it should wait for the disk. */
+ * reads. */
 static int accept_file(int fd, struct ros2_attr *attr)
 {
     int rc = ros2i_namespace_attr(fd, "", AT_EMPTY_PATH, attr);
     if (rc < 0)
         return rc;
-    if (!S_ISREG(attr->mode) && !S_ISDIR(attr->mode))
-        return -ENXIO;
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
-        return -errno;
-    return 0;
+    return S_ISREG(attr->mode) || S_ISDIR(attr->mode) ? 0 : -ENXIO;
+}
+
+void ros2i_namespace_let_wait(struct ros2_node *node)
+{
+    if (atomic_load_explicit(&node->may_wait, memory_order_relaxed)) /* set twice at worst */
+        return;
+    int flags = fcntl(node->fd, F_GETFL);
+    if (flags >= 0 && fcntl(node->fd, F_SETFL, flags & ~O_NONBLOCK) == 0)
+        atomic_store_explicit(&node->may_wait, true, memory_order_relaxed);
 }
 
 /* The same file once more, past the page cache. By its descriptor: its name may be another file's by now. */

@@ -16,10 +16,15 @@ struct ros2_node { /* fixed after open but for the atomics; any thread */
     bool directory;
     bool in_memory;         /* no I/O waits for a device */
     uint64_t dev, ino;      /* choose the strand of its appends */
+    atomic_bool may_wait;   /* O_NONBLOCK is cleared */
     atomic_bool read_waits; /* the file system knows no RWF_NOWAIT: do not try again */
     atomic_bool write_waits;
     char path[]; /* as it was opened, for error texts */
 };
+
+/* Files are opened with O_NONBLOCK, with which io_uring gives EAGAIN where it should wait for the disk. So before it gets one,
+ * and not at each open: small files are read from memory and closed again. */
+void ros2i_namespace_let_wait(struct ros2_node *node);
 
 /* Fills attr from what the kernel said of dir/name, as statx(2). 0 or -errno. Sets no text. */
 int ros2i_namespace_attr(int dir, const char *name, int at_flags, struct ros2_attr *attr_p);
