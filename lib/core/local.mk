@@ -28,6 +28,7 @@ libcore_la_SOURCES = \
 	lib/core/progress.c \
 	lib/core/queue.c \
 	lib/core/ready.c \
+	lib/core/spin.c \
 	lib/core/registry.c \
 	lib/core/settings.c \
 	lib/core/settings_file.c \

@@ -2,7 +2,7 @@
 /* Queues. Owner: one thread.
  *
  * On the path of one read nothing here allocates, locks, logs or makes a system call besides ppoll(). Waiting polls the
- * channel for spin_ns first, since an answer from memory comes sooner than a sleeping thread wakes up, then arms the
+ * channel for a while first (spin.h), since an answer from memory comes sooner than a sleeping thread wakes up, then arms the
  * transport and sleeps on its descriptor until the nearest deadline. */
 #include "config.h"
 
@@ -20,8 +20,10 @@
 #include "lib/base/plugin.h"
 #include "lib/core/fork.h"
 
-/* As long as ros2d spins by default. Not tuned by measurement yet; longer takes the core from a daemon on this machine. */
+/* As long as ros2d spins by default. Where the daemon is on this machine and works in our memory, longer than it takes to copy
+ * a MiB: to be woken costs both ends as much as a good part of that copy (docs/PERFORMANCE.md). */
 #define SPIN_NS            20000u
+#define SPIN_MAPPED_NS     200000u
 #define POLL_ONLY_PAUSE_NS 50000u
 
 /* -- numbers: the daemon knows a queue by its number, and remembers the last epoch and results of each -- */
@@ -92,7 +94,8 @@ int ros2i_queue_create(struct ros2_client *client, struct ros2i_queue **queue_p)
         return ros2i_fail(ENOMEM, "queue: out of memory");
     queue->client = client;
     queue->owner = pthread_self();
-    queue->spin_ns = SPIN_NS;
+    ros2i_spin_init(&queue->spin,
+                    client->ops->flags & ROS2_TRANSPORT_MAP_PEER ? SPIN_MAPPED_NS : SPIN_NS);
     pthread_mutex_lock(&client->lock);
     struct ros2i_queue_number number = take_number(client);
     int rc = create_channel(queue, number);
@@ -236,8 +239,12 @@ uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait)
     ros2i_fork_enter(&queue->busy);
     int events = ros2i_channel_progress(queue->channel, now_ns);
     ros2i_fork_leave(&queue->busy);
+    if (wait->began_ns == 0)
+        wait->began_ns = now_ns;
+    if (!wait->slept)
+        wait->polled_ns = now_ns - wait->began_ns;
     if (events > 0 || wait->spin_until_ns == 0)
-        wait->spin_until_ns = now_ns + queue->spin_ns;
+        wait->spin_until_ns = now_ns + queue->spin.now_ns;
     return now_ns;
 }
 
@@ -271,13 +278,9 @@ void ros2i_queue_pause(struct ros2i_queue *queue, struct ros2i_wait *wait, uint6
           NULL);
 }
 
-/* Spinning pays only where answers come within it: waits that outlast it halve it, waits within it restore it. */
 void ros2i_queue_waited(struct ros2i_queue *queue, const struct ros2i_wait *wait)
 {
-    if (!wait->slept)
-        queue->spin_ns = SPIN_NS;
-    else if (queue->spin_ns > SPIN_NS / 16)
-        queue->spin_ns /= 2;
+    ros2i_spin_learn(&queue->spin, wait->polled_ns, wait->slept);
 }
 
 void ros2i_queue_wait_for(struct ros2i_queue *queue, const struct ros2i_op *op,

@@ -12,6 +12,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/core/client.h"
+#include "lib/core/spin.h"
 #include "lib/data/op.h"
 
 /* An attach that fails for another reason than a lost session is tried again after so long. */
@@ -26,8 +27,8 @@ struct ros2i_queue {
 
     /* Owner. */
     struct ros2i_channel *channel;
-    int fd;                                  /* to sleep on; -1: the transport has to be polled */
-    uint64_t spin_ns;                        /* how long waiting polls before it sleeps; adapts */
+    int fd; /* to sleep on; -1: the transport has to be polled */
+    struct ros2i_spin spin;
     struct ros2i_op *done_first, *done_last; /* completed, not reaped */
 
     _Atomic bool busy; /* the owner is inside the channel; read by fork() */
@@ -73,7 +74,8 @@ void ros2i_queue_wait_for(struct ros2i_queue *queue, const struct ros2i_op *op,
 
 /* One wait. Zero it. */
 struct ros2i_wait {
-    uint64_t spin_until_ns;
+    uint64_t began_ns, spin_until_ns;
+    uint64_t polled_ns; /* from began_ns to the latest poll, until it slept */
     bool slept;
 };
 

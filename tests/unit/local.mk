@@ -63,6 +63,7 @@ client_units = \
 	tests/unit/channel_test \
 	tests/unit/data_bounce_test \
 	tests/unit/inflight_test \
+	tests/unit/spin_test \
 	tests/unit/path_test \
 	tests/unit/quiesce_test \
 	tests/unit/settings_test \
@@ -76,6 +77,7 @@ tests_unit_quiesce_test_LDADD = libdata.la $(test_protocol)
 tests_unit_quiesce_test_SOURCES = tests/unit/quiesce_test.c tests/unit/data_peer.c
 tests_unit_transfer_test_LDADD = libdata.la $(test_protocol)
 tests_unit_transfer_test_SOURCES = tests/unit/transfer_test.c tests/unit/data_peer.c
+tests_unit_spin_test_LDADD = libcore.la $(test_base)
 tests_unit_inflight_test_LDADD = libcore.la libdata.la $(test_protocol)
 tests_unit_path_test_LDADD = libcore.la $(test_base)
 tests_unit_settings_test_LDADD = libcore.la $(test_base)
