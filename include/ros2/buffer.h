@@ -3,7 +3,7 @@
  *
  * Reads and writes take any memory. On tcp the kernel copies between the socket and that memory whatever it is. On shm the
  * daemon works in the application's memory itself, which needs memory from ros2_buf_alloc(): for other memory the library
- * has the daemon work in memory of its own (up to 4 MiB for each thread or queue that does so) and copies once.
+ * has the daemon work in memory of its own (4 MiB for each thread or queue that does so) and copies once.
  *
  * The fast path on shm is a page-aligned piece of a ros2_buf, whole pages long (4096 bytes). What lies in front of the
  * first whole page or behind the last goes by copy.

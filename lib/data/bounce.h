@@ -13,8 +13,7 @@
 
 #include "lib/base/shared_memory.h"
 
-/* All units are as much as 4096 files of a KiB need (ros2_batch_read), so that one round trip brings them. Only what is used has
- * memory behind it. */
+/* All units together, 4 MiB, are as much as 4096 files of a KiB need (ros2_batch_read), so that one round trip brings them. */
 #define ROS2I_BOUNCE_UNIT  (64u << 10)
 #define ROS2I_BOUNCE_UNITS 64u
 #define ROS2I_BOUNCE_MAX   (ROS2I_BOUNCE_UNIT * ROS2I_BOUNCE_UNITS)
