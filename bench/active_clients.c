@@ -97,13 +97,13 @@ int main(int argc, char **argv)
             measure_die_text(ros2_error());
     }
     uint64_t since_ns = measure_now_ns();
-    /* The first read of each opens its channel. */
-    measure_begin(&m, UINT64_MAX / 2);
-    for (unsigned i = 0; i < options.clients; i++)
-        turn(&reader[i], &since_ns);
+    unsigned next = 0;
+    /* Until each has opened its channel and ros2d has touched all buffers once. */
+    for (measure_begin(&m, UINT64_MAX / 2); m.operations < BUFFERS;
+         next = (next + 1) % options.clients)
+        turn(&reader[next], &since_ns);
     measure_begin(&m, options.duration_ns);
-    since_ns = m.start_ns;
-    for (unsigned i = 0; turn(&reader[i], &since_ns); i = (i + 1) % options.clients)
+    for (since_ns = m.start_ns; turn(&reader[next], &since_ns); next = (next + 1) % options.clients)
         ;
     measure_print(&m, -1);
     for (unsigned i = 0; i < options.clients; i++) {
