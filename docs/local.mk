@@ -11,4 +11,5 @@ EXTRA_DIST += \
 	docs/PROTOCOL-shm.md \
 	docs/PROTOCOL-tcp.md \
 	docs/SECURITY.md \
+	docs/reads.svg \
 	docs/ros2d.yaml
