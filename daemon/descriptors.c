@@ -23,14 +23,14 @@ void ros2d_descriptors_raise(void)
     }
 }
 
-uint32_t ros2d_descriptors_for_files(uint32_t wanted)
+uint32_t ros2d_descriptors_for_files(uint32_t wanted, unsigned each_takes)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
         return wanted;
     uint64_t all = limit.rlim_cur, kept = all / 4 > KEPT_MIN ? all / 4 : KEPT_MIN;
-    uint64_t files = all > kept ? all - kept : 1;
+    uint64_t files = all > kept + each_takes ? (all - kept) / each_takes : 1;
     if (wanted <= files)
         return wanted;
     ros2i_log(ROS2_LOG_INFO, "daemon",

@@ -7,7 +7,8 @@
 
 /* Raises the soft limit (RLIMIT_NOFILE) to the hard one. Before there are threads. */
 void ros2d_descriptors_raise(void);
-/* `wanted` open files, or fewer, so that connections find descriptors when all of them are open; says so in the log. */
-uint32_t ros2d_descriptors_for_files(uint32_t wanted);
+/* `wanted` open files, of each_takes descriptors, or fewer, so that connections find some when all of them are open; says so
+ * in the log. */
+uint32_t ros2d_descriptors_for_files(uint32_t wanted, unsigned each_takes);
 
 #endif

@@ -231,7 +231,10 @@ static int start(struct daemon *d)
     int rc;
 
     d->state.config = d->config;
-    d->open_files = ros2d_descriptors_for_files(d->config->limits.open_files);
+    /* Engine posix opens a file a second time for direct reads. */
+    const char *engine = d->config->engine.config;
+    d->open_files = ros2d_descriptors_for_files(d->config->limits.open_files,
+                                                engine && strstr(engine, "direct=reads") ? 2 : 1);
     rc = open_tenant(d);
     if (rc == 0)
         rc = open_tables(d);

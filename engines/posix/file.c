@@ -18,6 +18,7 @@
 #include "engines/posix/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -39,6 +40,7 @@ bool ros2i_op_advance(struct ros2i_op *op, int64_t n)
     if (n == -EINTR)
         return false;
     if (n == -EINVAL && op->direct_end > 0) {
+        atomic_store_explicit(&op->node->direct_refused, true, memory_order_relaxed);
         op->direct_end =
             0; /* a disk with larger blocks, or a file system that takes O_DIRECT at open only */
         return false;
@@ -60,14 +62,17 @@ bool ros2i_op_advance(struct ros2i_op *op, int64_t n)
  * system call is little beside a read of the disk. */
 static uint64_t find_direct_end(const struct ros2i_op *op)
 {
+    struct ros2_node *node = op->node;
     uint64_t end = op->offset + op->len;
-    struct stat st;
+    struct statx stx;
 
-    if (op->node->direct_fd < 0 || ((uintptr_t)op->buf | op->offset) % DIRECT_ALIGN != 0 ||
-        fstat(op->node->fd, &st) < 0)
+    if (node->direct_fd < 0 || ((uintptr_t)op->buf | op->offset) % DIRECT_ALIGN != 0 ||
+        atomic_load_explicit(&node->direct_refused, memory_order_relaxed) ||
+        /* Without asking a server: a size that is not of this moment only makes another part of the read direct. */
+        statx(node->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &stx) < 0)
         return 0;
-    if (end > (uint64_t)st.st_size)
-        end = (uint64_t)st.st_size;
+    if (end > stx.stx_size)
+        end = stx.stx_size;
     end -= end % DIRECT_ALIGN;
     return end > op->offset ? end : 0;
 }

@@ -108,15 +108,16 @@ void ros2i_namespace_let_wait(struct ros2_node *node)
 }
 
 /* The same file once more, past the page cache. By its descriptor: its name may be another file's by now. */
-static int open_direct(struct ros2_engine *engine, int fd)
+static int open_direct(struct ros2_engine *engine, int fd, const char *path)
 {
     char name[32];
     snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
     int direct = open(name, O_RDONLY | O_DIRECT | O_NOCTTY | O_CLOEXEC);
-    if (direct < 0 && !atomic_exchange(&engine->direct_loss_logged, true))
-        engine->host->log(ROS2_LOG_WARN, ROS2I_POSIX_OUTLET,
-                          "direct=reads refused, reads go through the page cache: cause %s",
-                          strerrorname_np(errno));
+    /* Anything else is this file's trouble, or of this moment. */
+    if (direct < 0 && errno == EINVAL && !atomic_exchange(&engine->direct_loss_logged, true))
+        engine->host->log(
+            ROS2_LOG_WARN, ROS2I_POSIX_OUTLET,
+            "O_DIRECT refused by the file system, reads go through the page cache: path %s", path);
     return direct;
 }
 
@@ -151,8 +152,9 @@ int ros2i_namespace_open(struct ros2_root *root, const char *path, unsigned open
     node->dev = attr.dev;
     node->ino = attr.ino;
     node->direct_fd = -1;
-    if (root->engine->direct && (open_flags & ROS2_OPEN_READ) && !node->directory)
-        node->direct_fd = open_direct(root->engine, fd);
+    if (root->engine->direct && (open_flags & ROS2_OPEN_READ) && !node->directory &&
+        !node->in_memory)
+        node->direct_fd = open_direct(root->engine, fd, path);
     memcpy(node->path, path, path_size);
     if (attr_p)
         *attr_p = attr;

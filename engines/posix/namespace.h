@@ -19,7 +19,8 @@ struct ros2_node { /* fixed after open but for the atomics; any thread */
     atomic_bool may_wait;   /* O_NONBLOCK is cleared */
     atomic_bool read_waits; /* the file system knows no RWF_NOWAIT: do not try again */
     atomic_bool write_waits;
-    char path[]; /* as it was opened, for error texts */
+    atomic_bool direct_refused; /* a direct read was: do not try again */
+    char path[];                /* as it was opened, for error texts */
 };
 
 /* Files are opened with O_NONBLOCK, with which io_uring gives EAGAIN where it should wait for the disk. So before it gets one,

@@ -40,7 +40,6 @@ int ros2i_posix_fail(const struct ros2_engine *engine, const char *path, int err
     case EXDEV:
         return engine->host->fail(err, "%s: leads out of the root", name);
     case EMFILE:
-    case ENFILE:
         return engine->host->fail(
             err, "%s: the daemon has no file descriptor left; raise its RLIMIT_NOFILE", name);
     default:
