@@ -288,7 +288,8 @@ static unsigned reap_driving(struct ros2_queue *queue, struct ros2_completion *c
             break;
         ros2i_drive_pause(queue, &wait, now_ns, until_ns);
     }
-    if (waits && queue->queue)
+    /* A wait whose time was over teaches nothing. */
+    if (waits && queue->queue && queue->done.count >= want)
         ros2i_queue_waited(queue->queue, &wait);
     unsigned count = give(queue, &queue->done, completions, max);
     ros2i_ready_arm(queue);

@@ -239,10 +239,12 @@ uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait)
     ros2i_fork_enter(&queue->busy);
     int events = ros2i_channel_progress(queue->channel, now_ns);
     ros2i_fork_leave(&queue->busy);
-    if (wait->began_ns == 0)
-        wait->began_ns = now_ns;
-    if (!wait->slept)
-        wait->polled_ns = now_ns - wait->began_ns;
+    if (wait->from_ns == 0)
+        wait->from_ns = now_ns;
+    if (!wait->slept && now_ns - wait->from_ns > wait->polled_ns)
+        wait->polled_ns = now_ns - wait->from_ns;
+    if (events > 0)
+        wait->from_ns = now_ns;
     if (events > 0 || wait->spin_until_ns == 0)
         wait->spin_until_ns = now_ns + queue->spin.now_ns;
     return now_ns;

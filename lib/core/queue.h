@@ -74,8 +74,8 @@ void ros2i_queue_wait_for(struct ros2i_queue *queue, const struct ros2i_op *op,
 
 /* One wait. Zero it. */
 struct ros2i_wait {
-    uint64_t began_ns, spin_until_ns;
-    uint64_t polled_ns; /* from began_ns to the latest poll, until it slept */
+    uint64_t from_ns, spin_until_ns; /* from: its begin, or the latest event */
+    uint64_t polled_ns;              /* the longest time to an event, until it slept */
     bool slept;
 };
 

@@ -16,7 +16,7 @@ struct ros2i_spin {
 
 /* most_ns: longer than an answer takes where polling for it pays. */
 void ros2i_spin_init(struct ros2i_spin *spin, uint32_t most_ns);
-/* A wait has ended, after it polled for polled_ns; slept: that was not enough. */
+/* A wait has ended well; polled_ns: the longest that it polled for something; slept: that was not enough. */
 void ros2i_spin_learn(struct ros2i_spin *spin, uint64_t polled_ns, bool slept);
 
 #endif
