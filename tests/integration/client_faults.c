@@ -72,7 +72,7 @@ static void a_read_that_is_held_times_out_and_lands_nowhere(void **state)
         daemon_hold(&d);
         uint64_t begin = real_ns();
         assert_error(ros2_pread(file, buf, sizes[i], 0), ETIMEDOUT);
-        assert_in_range((real_ns() - begin) / MS, 490, 1600);
+        assert_in_range((real_ns() - begin) / MS, 490, 4000);
         memset(buf, 0xee, LEN);
         daemon_release(&d);
         usleep(100000);
@@ -96,7 +96,7 @@ static void a_write_that_is_held_times_out(void **state)
     uint64_t begin = real_ns();
     memset(buf, 0x11, LEN);
     assert_error(ros2_pwrite(file, buf, LEN, 0), ETIMEDOUT);
-    assert_in_range((real_ns() - begin) / MS, 490, 1600);
+    assert_in_range((real_ns() - begin) / MS, 490, 4000);
     memset(buf, 0x22, LEN);
     daemon_release(&d);
     usleep(100000);
@@ -406,7 +406,7 @@ static void a_daemon_ends_only_after_its_engine(void **state)
     store_write(&d, "stuck", data, 1);
     for (int i = 0; i < 5; i++) {
         struct ros2_file *file;
-        struct ros2_client *client = connect_for(300 * MS);
+        struct ros2_client *client = connect_for(1000 * MS);
         daemon_hold(&d);
         assert_error(ros2_open(client, "/stuck", O_RDONLY, 0, &file), ETIMEDOUT);
         ros2_disconnect(client);
@@ -414,7 +414,9 @@ static void a_daemon_ends_only_after_its_engine(void **state)
             daemon_release(&d);
     }
     kill(d.pid, SIGTERM);
-    for (int refused = 0; refused < 100; refused += !is_listening())
+    /* Bounded: the port may have become somebody else's. */
+    uint64_t limit_ns = real_ns() + 5000 * MS;
+    for (int refused = 0; refused < 100 && real_ns() < limit_ns; refused += !is_listening())
         sched_yield();
     daemon_release(&d);
     int status = -1;

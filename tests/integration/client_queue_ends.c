@@ -129,7 +129,7 @@ static void each_operation_ends_at_its_own_deadline(void **state)
         assert_int_equal(done.result, -ETIMEDOUT);
         assert_non_null(
             strstr(done.error, "read /stuck: no answer from the daemon by the deadline"));
-        assert_in_range((real_ns() - begin) / MS, 290, 1400);
+        assert_in_range((real_ns() - begin) / MS, 290, 4000);
         check_let_go(queue, stuck, buf, lens[i]);
     }
     ros2_queue_destroy(queue);
@@ -252,7 +252,7 @@ static void destroy_with_stuck(struct ros2_client *client, void **state, bool op
     assert_int_equal(ros2_queue_reap(queue, &(struct ros2_completion){0}, 1, 1, 100 * MS), 0);
     uint64_t begin = real_ns();
     ros2_queue_destroy(queue);
-    assert_in_range((real_ns() - begin) / MS, 0, 500);
+    assert_in_range((real_ns() - begin) / MS, 0, 3000);
     memset(buf, 0xee, sizeof(buf));
     memset(&st, 0xee, sizeof(st));
     daemon_release(&d);
@@ -320,7 +320,7 @@ static void a_deadline_wakes_the_event_loop(void **state)
         turns++;
     }
     assert_int_equal(done.result, -ETIMEDOUT);
-    assert_in_range((real_ns() - begin) / MS, 290, 1400);
+    assert_in_range((real_ns() - begin) / MS, 290, 4000);
     assert_in_range(turns, 1, 100); /* it slept in between */
     daemon_release(&d);
     ros2_queue_destroy(queue);

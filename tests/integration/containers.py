@@ -64,7 +64,11 @@ class Host(Daemon):
         with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
             assert p.stdout.readline() == b"made\n", p.stderr.read()
             cable(p.pid)
-            out, err = p.communicate(b"guest\n", timeout=DEADLINE_S)
+            try:
+                out, err = p.communicate(b"guest\n", timeout=DEADLINE_S)
+            finally:
+                # Both ends, at once: the kernel takes its time over the network of a process that has ended.
+                subprocess.run(["ip", "link", "delete", "host"], check=False, capture_output=True)
         assert p.returncode == 0, f"{arguments}: status {p.returncode}, {err}"
         return out
 
@@ -74,7 +78,7 @@ def ip(*arguments):
 
 
 def cable(pid):
-    """Between us and the network of that process. It goes with the container."""
+    """Between us and the network of that process."""
     ip("link", "add", "host", "type", "veth", "peer", "name", "guest", "netns", str(pid))
     ip("address", "add", HOST + "/30", "dev", "host")
     ip("link", "set", "host", "up")

@@ -56,6 +56,8 @@ static bool read_queued(const struct work *work, long count)
         if (ros2_queue_submit(work->queue) < 0)
             return false;
         n = ros2_queue_reap(work->queue, done, work->depth, 1, ROS2_FOREVER);
+        if (n < 0)
+            return false;
         for (int i = 0; i < n; i++)
             if (done[i].result != (int64_t)len)
                 return false;
