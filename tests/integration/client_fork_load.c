@@ -45,7 +45,7 @@ static int setup(void **state)
     const char *sanitizers = getenv("SANITIZER_FLAGS"), *wanted = getenv("ROS2_TEST_FORKS");
     if (sanitizers && *sanitizers) {
         forks = 200;
-        children = 12;
+        children = 4;
     } else if (wanted)
         forks = (unsigned)strtoul(wanted, NULL, 10);
     return 0;
@@ -197,7 +197,7 @@ static void many_children_at_once_all_read(void **state)
     for (unsigned i = 0; i < children; i++) {
         child[i] = fork();
         if (child[i] == 0) {
-            alarm(120);
+            alarm(240);
             _exit(reads_well(file) && opens_well() ? 0 : 1);
         }
         assert_true(child[i] > 0);
