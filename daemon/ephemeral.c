@@ -126,18 +126,28 @@ static void take_host(const char *listen, char *host, size_t size)
     snprintf(host, size, "%.*s", (int)len, listen);
 }
 
+/* Can a client connect to it by this text, other than by the names that each certificate has? */
+static bool is_other_address(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return v4.s_addr != htonl(INADDR_ANY) && v4.s_addr != htonl(INADDR_LOOPBACK);
+    return inet_pton(AF_INET6, host, &v6) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&v6) &&
+           !IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
 static int make_files(const struct ros2d_ephemeral *e, const char *listen)
 {
     char host[64];
     const char *hosts[] = {"localhost", "127.0.0.1", "::1", host};
-    uint8_t address[16];
     int rc = ros2i_issue_ca(e->dir, "ros2d ephemeral CA", DAYS);
 
     take_host(listen, host, sizeof(host));
-    bool numeric =
-        inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
     if (rc == 0)
-        rc = ros2i_issue_leaf(e->dir, "server", ROS2I_LEAF_SERVER, hosts, numeric ? 4 : 3, DAYS);
+        rc = ros2i_issue_leaf(e->dir, "server", ROS2I_LEAF_SERVER, hosts,
+                              is_other_address(host) ? 4 : 3, DAYS);
     return rc < 0 ? rc : make_token(e);
 }
 

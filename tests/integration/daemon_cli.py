@@ -230,6 +230,20 @@ def an_address_in_use_is_named(p):
         assert stop(first) == 0
 
 
+@case
+def the_certificate_names_what_clients_connect_to(p):
+    usual = ["DNS:localhost", "IP Address:127.0.0.1", "IP Address:0:0:0:0:0:0:0:1"]
+    for listen, more in (("127.0.0.1:0", []), ("127.0.0.2:0", ["IP Address:127.0.0.2"]), ("0.0.0.0:0", [])):
+        process, lines, _ = p.start("--ephemeral", p.store, "--listen", listen)
+        try:
+            folder = os.path.dirname(exports(lines)["ROS2_TOKEN_FILE"])
+            shown = subprocess.run(["openssl", "x509", "-in", os.path.join(folder, "server.pem"), "-noout", "-ext",
+                                    "subjectAltName"], stdout=subprocess.PIPE, text=True, check=True).stdout
+            assert shown.split("\n")[1].strip().split(", ") == usual + more, (listen, shown)
+        finally:
+            assert stop(process) == 0, p.log()
+
+
 # --- command line ----------------------------------------------------------------------------------------
 
 @case
