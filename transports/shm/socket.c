@@ -317,11 +317,13 @@ static int take_fds(struct ros2_ep *ep, struct msghdr *msg, const char **why_p)
             }
         }
     }
-    /* Cut off, although there was room in the message for as many as may come: this process can open no more. */
+    /* Cut off, although there was room in the message for as many as may come: the kernel would not open them here. */
     if (rc == 0 && (msg->msg_flags & MSG_CTRUNC))
         rc = ep->fd_count - before < SHM_HELLO_FDS ? -EMFILE : -EPROTO;
-    *why_p = rc == -EMFILE ? "no file descriptor is left here for its memory; raise RLIMIT_NOFILE"
-                           : "it passed too many descriptors";
+    if (rc < 0)
+        *why_p = rc == -EMFILE ? "the file descriptors of its memory cannot be opened here; "
+                                 "RLIMIT_NOFILE may be too low"
+                               : "it passed too many descriptors";
     return rc;
 }
 
