@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Polling pays only where answers come within it. A wait that outlasts it halves it, so that where the daemon needs this very
- * CPU, or is far away, next to nothing is polled for; one that is answered within it restores it. That alone would never find out that
- * answers have become quick, but not as quick as the little that is left: so now and then one wait tries the whole again,
- * ever less often while that fails. */
+/* Polling pays only where answers come within it. A wait that outlasts it halves it, so that where the daemon needs this
+ * very CPU, or is far away, next to nothing is polled for; one that is answered within it restores it. That alone would
+ * never find out that answers have become quick, but not as quick as the little that is left: so now and then one wait
+ * tries the whole again, ever less often while that fails. */
 #include "config.h"
 
 #include "lib/core/spin.h"

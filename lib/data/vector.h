@@ -16,8 +16,7 @@ struct ros2i_vector_item {
     /* Result, valid once `ended`: bytes or -errno. */
     int64_t result;
     bool ended;
-    bool
-        later; /* set on the first of a piece: it was asked for only after an answer to an earlier one */
+    bool later; /* set on a piece's first: it was asked for only after an answer to another piece */
     /* The channel's. */
     uint32_t piece; /* extents in the request that begins with this one */
 };
