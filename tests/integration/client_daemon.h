@@ -24,6 +24,8 @@ struct daemon {
 /* faults: rules of the fault layer ("HOLD" in it becomes the path of hold), which makes it a plaintext daemon with a config
  * file; NULL: --ephemeral, with TLS. Fails the test when it does not come up. */
 void daemon_start(struct daemon *d, const char *faults);
+/* more: lines for the end of the config file. */
+void daemon_start_with(struct daemon *d, const char *faults, const char *more);
 void daemon_stop(struct daemon *d); /* SIGTERM, waits, removes its directory */
 void daemon_kill(struct daemon *d); /* SIGKILL, waits; the directory stays until daemon_stop() */
 void daemon_hold(struct daemon *d);
@@ -53,6 +55,14 @@ struct ros2_file *must_open(struct ros2_client *client, const char *path, int fl
 uint64_t real_ns(void);
 /* Bytes that differ by place and seed. */
 void pattern(uint8_t *buf, size_t len, uint32_t seed);
+
+/* With AddressSanitizer, a child that was forked while another thread allocated may wait forever in its first free(): nothing
+ * sees to the locks of that allocator (seen: the quarantine's, in gcc 12). Threads beside a fork must not allocate then. */
+#ifdef __SANITIZE_ADDRESS__
+#define ALLOCATOR_SURVIVES_FORK false
+#else
+#define ALLOCATOR_SURVIVES_FORK true
+#endif
 
 #define assert_ok(call)                                                             \
     do {                                                                            \
