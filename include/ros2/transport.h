@@ -3,8 +3,8 @@
  *
  * A transport knows no files, sessions or tenants. A plugin exports one symbol, ros2_transport_plugin.
  *
- * Threads: a domain and all that was made from it belong to one thread (its owner), which makes every call and gets
- * every callback. Callbacks run only from progress(), ep_abort(), ep_close() and domain_close(), never from another
+ * Threads: a domain and all that was made from it belong to one thread (its owner, unless it is lent), which makes every call
+ * and gets every callback. Callbacks run only from progress(), ep_abort(), ep_close() and domain_close(), never from another
  * call. No call blocks. Two domains never share state that needs a lock.
  *
  * Order: what one endpoint sends arrives in the order in which it was queued. The message of a put becomes visible to
@@ -131,8 +131,7 @@ struct ros2_transport_ops {
     /* -- domain. 0 or -ENOMEM, -EMFILE, -EINVAL. -- */
     int (*domain_open)(const struct ros2_domain_options *options, struct ros2_domain **domain_p);
     /* Aborts every endpoint and listener left, frees all. Regions must have been deregistered. May be called by another
-     * thread than the owner once the owner makes no more calls (ordered by the caller), and in a forked child, where it
-     * only closes descriptors and frees: the parent's connections are not touched. */
+     * thread than the owner once the owner makes no more calls (ordered by the caller), and in a forked child, where it only closes descriptors and frees: the parent's connections are not touched. */
     void (*domain_close)(struct ros2_domain *domain);
     /* A descriptor that polls readable when progress() has work, once arm() returned 0. Or -ENOTSUP. */
     int (*domain_fd)(struct ros2_domain *domain);
@@ -212,6 +211,11 @@ struct ros2_transport_ops {
                       void **addr_p, struct ros2_mapping *mapping);
     /* The domain's owner, before domain_close(). */
     void (*region_unmap)(struct ros2_domain *domain, struct ros2_mapping *mapping);
+
+    /* -- handing a domain over for a while -- */
+    /* Lent (1), another thread makes calls on the domain while the owner makes none; the caller sees to the order. Given back
+     * (0), domain_fd polls readable until the owner's next progress(), so that it looks at what was done. Either thread. */
+    void (*domain_lend)(struct ros2_domain *domain, int lent);
 };
 
 /** The plugin's entry point. Returns a constant, never NULL. */

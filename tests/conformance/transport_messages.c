@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,6 +314,37 @@ static void progress_from_a_callback_delivers_nothing_twice(void **state)
     assert_int_equal(p->b.messages, 100);
 }
 
+static void *abort_for_the_owner(void *arg)
+{
+    struct pair_side *side = arg;
+
+    pair_ops->domain_lend(side->domain, 1);
+    pair_ops->ep_abort(side->ep);
+    side->ep = NULL;
+    pair_ops->domain_lend(side->domain, 0);
+    return NULL;
+}
+
+static void a_lent_domain_wakes_its_owner_when_it_is_given_back(void **state)
+{
+    struct pair *p = *state;
+    pthread_t thread;
+
+    pair_settle(p);
+    arm(&p->a);
+    if (!(pair_ops->flags & ROS2_TRANSPORT_POLL_ONLY))
+        assert_int_equal(wait_readable(&p->a, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, abort_for_the_owner, &p->a), 0);
+    if (!(pair_ops->flags & ROS2_TRANSPORT_POLL_ONLY))
+        assert_int_equal(wait_readable(&p->a, 10000), 1);
+    pthread_join(thread, NULL);
+    assert_null(p->a.ep);
+    pair_until(p, p->b.closed);
+    arm(&p->a);
+    if (!(pair_ops->flags & ROS2_TRANSPORT_POLL_ONLY))
+        assert_int_equal(wait_readable(&p->a, 0), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
@@ -326,6 +358,7 @@ int main(void)
         CASE(flush_sends_without_further_progress),
         CASE(an_armed_domain_sleeps_until_a_message_comes),
         CASE(an_armed_domain_wakes_when_the_peer_takes_more),
+        CASE(a_lent_domain_wakes_its_owner_when_it_is_given_back),
         CASE(a_handler_may_answer),
         CASE(progress_from_a_callback_delivers_nothing_twice),
     };

@@ -32,6 +32,7 @@ struct ros2_domain {
     const volatile uint32_t
         *living; /* 1, in a page that a forked child finds empty; NULL: there is no such page */
     pthread_t owner;
+    bool lent;        /* to another thread than the owner, which waits meanwhile */
     uint8_t *scratch; /* a received record, as the handler sees it */
 
     unsigned depth; /* calls on the stack that may run callbacks: nothing is freed before it is 0 */
@@ -67,6 +68,7 @@ int shm_domain_fd(struct ros2_domain *domain);
 int shm_domain_arm(struct ros2_domain *domain);
 int shm_progress(struct ros2_domain *domain);
 unsigned shm_domain_lingering(struct ros2_domain *domain);
+void shm_domain_lend(struct ros2_domain *domain, int lent);
 
 /* Around everything that may run callbacks. The outermost leave frees what died in between. */
 void shm_domain_enter(struct ros2_domain *domain);
@@ -88,12 +90,13 @@ static inline bool shm_domain_forked(const struct ros2_domain *domain)
     return domain->living ? *domain->living == 0 : getpid() != domain->pid;
 }
 
-/* Debug builds: the caller is the owner. A forked child is let through, to drop what it inherited. */
+/* Debug builds: the caller is the owner, or was lent the domain. A forked child is let through, to drop what it inherited. */
 static inline void shm_domain_own(const struct ros2_domain *domain)
 {
     (void)domain;
 #ifdef ROS2_DEBUG
-    assert(pthread_equal(domain->owner, pthread_self()) || shm_domain_forked(domain));
+    assert(domain->lent || pthread_equal(domain->owner, pthread_self()) ||
+           shm_domain_forked(domain));
 #endif
 }
 

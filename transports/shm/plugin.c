@@ -44,6 +44,7 @@ static const struct ros2_transport_ops ops = {
     .domain_lingering = shm_domain_lingering,
     .region_map = shm_region_map,
     .region_unmap = shm_region_unmap,
+    .domain_lend = shm_domain_lend,
 };
 
 const struct ros2_transport_ops *ros2_transport_plugin(void)

@@ -29,6 +29,7 @@ struct ros2_domain {
     enum tcp_source timer_source;
     pid_t pid;
     pthread_t owner;
+    bool lent; /* to another thread than the owner, which waits meanwhile */
 
     unsigned depth; /* calls on the stack that may run callbacks: nothing is freed before it is 0 */
     bool armed;     /* the owner may have slept: epoll may know why */
@@ -57,6 +58,7 @@ int tcp_domain_fd(struct ros2_domain *domain);
 int tcp_domain_arm(struct ros2_domain *domain);
 int tcp_progress(struct ros2_domain *domain);
 unsigned tcp_domain_lingering(struct ros2_domain *domain);
+void tcp_domain_lend(struct ros2_domain *domain, int lent);
 
 /* Around everything that may run callbacks. The outermost leave frees what died in between. */
 void tcp_domain_enter(struct ros2_domain *domain);
@@ -82,12 +84,13 @@ static inline bool tcp_domain_forked(const struct ros2_domain *domain)
     return getpid() != domain->pid;
 }
 
-/* Debug builds: the caller is the owner. A forked child is let through, to drop what it inherited. */
+/* Debug builds: the caller is the owner, or was lent the domain. A forked child is let through, to drop what it inherited. */
 static inline void tcp_domain_own(const struct ros2_domain *domain)
 {
     (void)domain;
 #ifdef ROS2_DEBUG
-    assert(pthread_equal(domain->owner, pthread_self()) || tcp_domain_forked(domain));
+    assert(domain->lent || pthread_equal(domain->owner, pthread_self()) ||
+           tcp_domain_forked(domain));
 #endif
 }
 

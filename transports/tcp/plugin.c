@@ -41,6 +41,7 @@ static const struct ros2_transport_ops ops = {
     .get = tcp_get,
     .flush = tcp_flush,
     .domain_lingering = tcp_domain_lingering,
+    .domain_lend = tcp_domain_lend,
 };
 
 const struct ros2_transport_ops *ros2_transport_plugin(void)
