@@ -63,19 +63,26 @@ int ros2_buf_free(struct ros2_buf *buf);
  * addr    the caller's until ros2_buf_unregister(); must stay mapped until then.    len  bytes, at least 1.
  * rights  ROS2_BUF_SOURCE, ROS2_BUF_TARGET or both.    kind  ROS2_BUF_HOST or ROS2_BUF_CUDA.
  * buf_p   set on success; end with ros2_buf_unregister().
- * On tcp memory is exposed for the time of each operation, and with that operation's right only, registered or not: this
- * call keeps the promise of ros2_buf_unregister() and costs nothing else.
- * Threads: any. Does not block.
+ * The daemon is told of it, once for each thread and queue that the client has or will have, and may put to it or get from it
+ * (as the rights say) until it is unregistered: it is trusted not to do so unasked. What is not registered is exposed to the
+ * daemon for the time of each operation, and with that operation's right only; on tcp that costs hardly more, so register what a
+ * transport with keys of its own (RDMA) is to reach. A thread or queue that the daemon takes no more registrations for works
+ * without. Where two registrations overlap, operations on what both hold may be named by neither. A forked child does not
+ * inherit it: there it is ordinary memory, and only the handle is to be freed.
+ * Threads: any. Blocks: up to the client's timeout_ns.
  * Returns 0 or -EINVAL (NULL, length, rights, kind), -ENOTSUP (the client's transport cannot take this memory: shm needs
  * ros2_buf_alloc(), and no transport takes ROS2_BUF_CUDA; operations on the memory work all the same where it is the CPU's),
- * -ENOMEM. */
+ * -EDQUOT (the tenant's limits.regions or limits.registered_bytes at the daemon), -ENOMEM, -EMFILE (too many regions here), or
+ * what a call to the daemon can say: -ETIMEDOUT, -ESTALE. */
 int ros2_buf_register(struct ros2_client *client, void *addr, size_t len, unsigned rights,
                       unsigned kind, struct ros2_buf **buf_p);
 
 /** Ends a registration. Waits for what is in flight on the memory, or breaks it, as ros2_buf_free() does: when this returns
- * 0, nothing reads or writes the memory any more, whatever the daemon does.
+ * 0, nothing reads or writes the memory any more, whatever the daemon does. The daemon is told, too; one that does not answer
+ * by then counts the registration until the next one, or the session's end.
  * buf  from ros2_buf_register(); may be NULL; freed on success.
- * Threads: any, but not while another thread ends it. Blocks: up to the client's timeout_ns.
+ * Threads: any, but not while another thread ends it. Blocks: up to the client's timeout_ns for what is in flight, and as long
+ * again for a daemon that does not answer.
  * Returns 0 or -EINVAL (it was allocated: ros2_buf_free() it). */
 int ros2_buf_unregister(struct ros2_buf *buf);
 

@@ -28,17 +28,19 @@ struct ros2_buf {
     void *addr;
     size_t len;
     bool allocated;
+    struct ros2i_registration registration; /* if not allocated */
 };
 
-static int create(struct ros2_client *client, void *addr, size_t len, bool allocated,
-                  struct ros2_buf **buf_p)
+/* NULL: out of memory. */
+static struct ros2_buf *create(struct ros2_client *client, void *addr, size_t len, bool allocated)
 {
     struct ros2_buf *buf = malloc(sizeof(*buf));
-    if (!buf)
-        return ros2i_fail(ENOMEM, "out of memory");
-    *buf = (struct ros2_buf){client, addr, len, allocated};
-    *buf_p = buf;
-    return 0;
+    if (buf)
+        *buf =
+            (struct ros2_buf){.client = client, .addr = addr, .len = len, .allocated = allocated};
+    else
+        ros2i_fail(ENOMEM, "out of memory");
+    return buf;
 }
 
 static int check_options(const struct ros2_buf_options *options)
@@ -67,11 +69,15 @@ int ros2_buf_alloc(struct ros2_client *client, size_t len, const struct ros2_buf
         rc = ros2i_shared_alloc(len, flags, node, &addr);
     }
     if (rc == 0) {
-        rc = create(client, addr, len, true, buf_p);
-        if (rc < 0)
-            ros2i_shared_free(addr, len);
+        struct ros2_buf *buf = create(client, addr, len, true);
+        if (buf) {
+            *buf_p = buf;
+            return 0;
+        }
+        rc = -ENOMEM;
+        ros2i_shared_free(addr, len);
     }
-    return rc < 0 ? ros2i_fail_prefix(rc, "buffer of %zu bytes", len) : 0;
+    return ros2i_fail_prefix(rc, "buffer of %zu bytes", len);
 }
 
 static int check_registration(const struct ros2_client *client, const void *addr, size_t len,
@@ -94,13 +100,36 @@ static int check_registration(const struct ros2_client *client, const void *addr
     return 0;
 }
 
+static int register_buf(struct ros2_buf *buf, unsigned rights)
+{
+    struct ros2_client *client = buf->client;
+    struct ros2i_registration *registration = &buf->registration;
+    uint64_t deadline_ns = ros2i_client_deadline(client);
+    registration->addr = buf->addr;
+    registration->len = buf->len;
+    registration->rights = (rights & ROS2_BUF_SOURCE ? ROS2_REGION_REMOTE_READ : 0u) |
+                           (rights & ROS2_BUF_TARGET ? ROS2_REGION_REMOTE_WRITE : 0u);
+    int rc = ros2i_client_enter(client, deadline_ns);
+    return rc < 0 ? rc
+                  : ros2i_client_error(ros2i_registration_begin(client, registration, deadline_ns));
+}
+
 int ros2_buf_register(struct ros2_client *client, void *addr, size_t len, unsigned rights,
                       unsigned kind, struct ros2_buf **buf_p)
 {
     int rc = check_registration(client, addr, len, rights, kind);
-    if (rc == 0)
-        rc = create(client, addr, len, false, buf_p);
-    return rc < 0 ? ros2i_fail_prefix(rc, "register memory") : 0;
+    if (rc < 0)
+        return ros2i_fail_prefix(rc, "register memory");
+    struct ros2_buf *buf = create(client, addr, len, false);
+    if (!buf)
+        return ros2i_fail_prefix(-ENOMEM, "register memory");
+    rc = register_buf(buf, rights);
+    if (rc < 0) {
+        free(buf);
+        return ros2i_fail_prefix(rc, "register memory");
+    }
+    *buf_p = buf;
+    return 0;
 }
 
 /* -- ending one -- */
@@ -119,10 +148,17 @@ static bool is_used(const struct ros2_buf *buf, struct ros2i_queue **own_p)
     return used;
 }
 
+static void take_back(struct ros2i_queue *queue, const struct ros2_buf *buf)
+{
+    ros2i_channel_lend(queue->channel, true);
+    ros2i_quiesce_take_back(queue->channel, buf->addr, buf->len);
+    ros2i_channel_lend(queue->channel, false);
+}
+
 static void break_all(const struct ros2_buf *buf)
 {
     for (struct ros2i_queue *queue = buf->client->queues; queue; queue = queue->next)
-        ros2i_quiesce_take_back(queue->channel, buf->addr, buf->len);
+        take_back(queue, buf);
 }
 
 static void drive(struct ros2i_queue *queue, struct ros2i_wait *wait)
@@ -173,7 +209,9 @@ int ros2_buf_unregister(struct ros2_buf *buf)
     if (buf->allocated)
         return ros2i_fail(EINVAL,
                           "unregister memory: it was allocated by libros2; use ros2_buf_free()");
+    uint64_t deadline_ns = ros2i_client_deadline(buf->client);
     end_use(buf);
+    ros2i_registration_end(buf->client, &buf->registration, deadline_ns);
     free(buf);
     return 0;
 }

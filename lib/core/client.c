@@ -164,6 +164,7 @@ static void free_client(struct ros2_client *client)
         ros2i_control_destroy(client->control);
     pthread_mutex_destroy(&client->lock);
     ros2i_closing_forget(client);
+    ros2i_registration_forget(client);
     free(client->retired);
     free(client->shm_dir);
     ros2i_wipe(client, sizeof(*client));

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "lib/control/control.h"
+#include "lib/core/registration.h"
 #include "lib/core/worker.h"
 #include "lib/data/channel.h"
 #include "lib/protocol/session.h"
@@ -48,6 +49,7 @@ struct ros2_client {
     struct ros2_file *files;
     struct ros2_queue *async_queues;
     struct ros2i_worker worker;
+    struct ros2i_registrations registrations;
     struct ros2i_queue_number *retired; /* free numbers below next_number */
     size_t retired_count, retired_capacity;
     uint32_t next_number;

@@ -3,10 +3,10 @@
 
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
+	lib/core/async.c \
 	lib/core/batch.c \
 	lib/core/batch_read.c \
 	lib/core/buffer.c \
-	lib/core/async.c \
 	lib/core/client.c \
 	lib/core/closing.c \
 	lib/core/dir.c \
@@ -22,16 +22,17 @@ libcore_la_SOURCES = \
 	lib/core/namespace.c \
 	lib/core/open_flags.c \
 	lib/core/path.c \
-	lib/core/probe.c \
 	lib/core/postbox.c \
 	lib/core/prepare.c \
+	lib/core/probe.c \
 	lib/core/progress.c \
 	lib/core/queue.c \
 	lib/core/ready.c \
-	lib/core/spin.c \
+	lib/core/registration.c \
 	lib/core/registry.c \
 	lib/core/settings.c \
 	lib/core/settings_file.c \
+	lib/core/spin.c \
 	lib/core/unsynced.c \
 	lib/core/url.c \
 	lib/core/worker.c

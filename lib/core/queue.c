@@ -103,6 +103,10 @@ int ros2i_queue_create(struct ros2_client *client, struct ros2i_queue **queue_p)
         link_queue(client, queue);
     else
         give_number(client, number);
+    if (rc == 0 && (rc = ros2i_registration_add_queue(queue)) < 0) {
+        ros2i_queue_destroy(queue);
+        queue = NULL;
+    }
     pthread_mutex_unlock(&client->lock);
     if (rc < 0) {
         free(queue);
@@ -118,6 +122,7 @@ void ros2i_queue_destroy(struct ros2i_queue *queue)
     number.number = queue->number;
     unlink_queue(queue);
     ros2i_channel_last(queue->channel, &number.epoch, &number.sequence);
+    ros2i_registration_drop_queue(queue);
     give_number(queue->client, number);
     ros2i_channel_destroy(queue->channel);
     free(queue);
@@ -195,9 +200,18 @@ int ros2i_queue_detach(struct ros2i_queue *queue, struct ros2i_op *op)
     return rc;
 }
 
-bool ros2i_queue_is_ready(const struct ros2i_queue *queue)
+/* The state may change while the channel is lent. */
+static enum ros2i_channel_state state_of(struct ros2i_queue *queue)
 {
-    return queue->channel->state == ROS2I_CHANNEL_READY;
+    ros2i_fork_enter(&queue->busy);
+    enum ros2i_channel_state state = queue->channel->state;
+    ros2i_fork_leave(&queue->busy);
+    return state;
+}
+
+bool ros2i_queue_is_ready(struct ros2i_queue *queue)
+{
+    return state_of(queue) == ROS2I_CHANNEL_READY;
 }
 
 void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op)
@@ -210,9 +224,9 @@ void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op)
 
 /* -- attaching -- */
 
-bool ros2i_queue_awaits_attach(const struct ros2i_queue *queue)
+bool ros2i_queue_awaits_attach(struct ros2i_queue *queue)
 {
-    return queue->channel->state == ROS2I_CHANNEL_AWAIT_ATTACH;
+    return state_of(queue) == ROS2I_CHANNEL_AWAIT_ATTACH;
 }
 
 void ros2i_queue_attached(struct ros2i_queue *queue, int rc)

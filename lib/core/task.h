@@ -50,7 +50,7 @@ struct ros2i_task {
 
     /* Set by prepare. */
     enum ros2i_task_place place;
-    uint32_t kind; /* enum ros2_queue_kind, or ROS2I_TASK_ATTACH */
+    uint32_t kind; /* enum ros2_queue_kind, or ROS2I_TASK_* */
     uint64_t user_data, timeout_ns;
     struct ros2_file *
         file; /* OPEN: a new one until it begins, then NULL, or the file that is open; CLOSE: until it begins */
@@ -76,6 +76,8 @@ struct ros2i_task {
 
 /* Not an operation of the caller: the daemon refused the channel, so the worker is to attach. */
 #define ROS2I_TASK_ATTACH 100u
+/* Nobody's task: the worker is to tell the daemon what is registered. */
+#define ROS2I_TASK_TELL 101u
 
 struct ros2i_task_list {
     struct ros2i_task *first, *last;

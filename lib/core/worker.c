@@ -13,6 +13,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/base/log.h"
 #include "lib/core/file.h"
 #include "lib/core/postbox.h"
 #include "lib/core/queue.h"
@@ -283,8 +284,10 @@ static void run(struct ros2_client *client, struct ros2i_batch *batch)
         run_close(client, batch);
     else if (batch->kind == ROS2_QUEUE_STAT)
         run_stat(client, batch);
-    else
+    else if (batch->kind == ROS2I_TASK_ATTACH)
         run_attach(client, batch);
+    else
+        ros2i_registration_tell(client, batch->deadline_ns);
 }
 
 /* -- the thread -- */
@@ -455,6 +458,18 @@ void ros2i_worker_forget(struct ros2_client *client, struct ros2i_postbox *mail)
             free_item(&batch->item[i]); /* leaves an item without a task, which is passed over */
     }
     pthread_mutex_unlock(&client->lock);
+}
+
+void ros2i_worker_tell(struct ros2_client *client)
+{
+    struct ros2i_batch *batch = new_batch(client, NULL, ROS2I_TASK_TELL, 0, 0);
+    if (batch && wake_thread(client) == 0) {
+        append(&client->worker, batch);
+    } else {
+        free(batch);
+        ros2i_log(ROS2_LOG_INFO, "core",
+                  "no thread or memory to tell the daemon of registered memory");
+    }
 }
 
 void ros2i_worker_close(struct ros2_client *client, struct ros2_file *file)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread that makes control calls for queues: opens, stats, closes, and the attach that a refused channel asks for.
+/* The thread that makes control calls for queues: opens, stats, closes, the attach that a refused channel asks for, and what
+ * is registered.
  * One for a client, started by the first such task, ended after 5 s without one, and by disconnect. Tasks of one submit
  * that are of a kind and have one deadline are a batch, which is one message where the protocol has one for many.
  *
@@ -45,6 +46,8 @@ void ros2i_worker_submit(struct ros2_client *client, struct ros2i_postbox *mail,
 bool ros2i_worker_cancel(struct ros2_client *client, struct ros2i_task *task);
 /* Nothing is posted to mail, nor any task of it touched, any more. Opens and stats are dropped, closes are made. */
 void ros2i_worker_forget(struct ros2_client *client, struct ros2i_postbox *mail);
+/* Tells the daemon what is registered for queues, and what is no more (registration.h). client->lock held. */
+void ros2i_worker_tell(struct ros2_client *client);
 /* Closes a file that no caller waits for. */
 void ros2i_worker_close(struct ros2_client *client, struct ros2_file *file);
 

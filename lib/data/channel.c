@@ -266,6 +266,19 @@ static const struct ros2_ep_handler handler = {
     .closed = on_ep_closed,
 };
 
+/* What ended while the channel was lent. */
+static int end_settled(struct ros2i_channel *ch)
+{
+    int ended = 0;
+    while (ch->settled.first) {
+        struct ros2i_op *op = ch->settled.first;
+        ros2i_op_list_remove(&ch->settled, op);
+        ros2i_channel_settle(ch, op);
+        ended++;
+    }
+    return ended;
+}
+
 /* -- create, destroy -- */
 
 int ros2i_channel_create(const struct ros2i_channel_options *options,
@@ -323,6 +336,7 @@ free_channel:
 
 static void free_channel(struct ros2i_channel *ch)
 {
+    ros2i_registered_fini(ch);
     ch->ops->domain_close(ch->domain);
     ros2i_timers_fini(&ch->timers);
     ros2i_inflight_fini(&ch->inflight);
@@ -333,11 +347,17 @@ static void free_channel(struct ros2i_channel *ch)
 
 void ros2i_channel_destroy(struct ros2i_channel *ch)
 {
+    end_settled(ch);
     if (ch->active > 0)
         step(ch, &(struct event){.kind = EVENT_CLOSE,
                                  .err = ros2i_fail(ECANCELED, "the channel was closed")});
-    /* Nothing waits to be sent that matters, so no ep_close(): with that only domain_close() is left, the one call that
-     * another thread than the owner may make. */
+    /* Nothing waits to be sent that matters, so no ep_close(). Without registered memory only domain_close() is left. */
+    if (ch->registered.count > 0) {
+        ros2i_channel_lend(ch, true);
+        if (ch->ep)
+            ch->ops->ep_abort(ch->ep);
+        ch->ep = NULL;
+    }
     free_channel(ch);
 }
 
@@ -349,6 +369,12 @@ void ros2i_channel_abandon(struct ros2i_channel *ch)
         if (ch->inflight.slot[i].region)
             ch->ops->region_deregister(ch->inflight.slot[i].region);
     free_channel(ch);
+}
+
+void ros2i_channel_lend(struct ros2i_channel *ch, bool lent)
+{
+    ch->lent = lent;
+    ch->ops->domain_lend(ch->domain, lent);
 }
 
 void ros2i_channel_last(const struct ros2i_channel *ch, uint64_t *epoch_p, uint64_t *sequence_p)
@@ -363,9 +389,7 @@ void ros2i_channel_unqueue(struct ros2i_channel *ch, struct ros2i_op *op)
 {
     if (!op->pending)
         return;
-    *(op->prev ? &op->prev->next : &ch->pending.first) = op->next;
-    *(op->next ? &op->next->prev : &ch->pending.last) = op->prev;
-    op->next = op->prev = NULL;
+    ros2i_op_list_remove(&ch->pending, op);
     op->pending = false;
 }
 
@@ -376,6 +400,10 @@ void ros2i_channel_settle(struct ros2i_channel *ch, struct ros2i_op *op)
         ros2i_channel_unqueue(ch, op);
     if (op->pieces > 0 || op->pending)
         return;
+    if (ch->lent) {
+        ros2i_op_list_append(&ch->settled, op);
+        return;
+    }
     ros2i_timers_disarm(&ch->timers, &op->timer);
     ros2i_op_conclude(op);
     op->phase = ROS2I_OP_DONE;
@@ -396,10 +424,7 @@ int ros2i_channel_submit(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t
     op->limit = op->len;
     op->grace_ns = ros2i_quiesce_grace_ns(now_ns, op->deadline_ns);
     op->pending = true;
-    op->prev = ch->pending.last;
-    op->next = NULL;
-    *(op->prev ? &op->prev->next : &ch->pending.first) = op;
-    ch->pending.last = op;
+    ros2i_op_list_append(&ch->pending, op);
     ch->active++;
     ros2i_keepalive_submitted(ch);
     return 0;
@@ -422,7 +447,7 @@ bool ros2i_channel_push(struct ros2i_channel *ch)
 int ros2i_channel_progress(struct ros2i_channel *ch, uint64_t now_ns)
 {
     ch->now_ns = now_ns;
-    int events = 0;
+    int events = end_settled(ch);
     events += ch->ops->progress(ch->domain);
     events += ros2i_timers_run(&ch->timers, now_ns);
     step(ch, &(struct event){.kind = EVENT_TICK});

@@ -11,6 +11,7 @@
 #include "lib/data/handshake.h"
 #include "lib/data/inflight.h"
 #include "lib/data/op.h"
+#include "lib/data/registered.h"
 #include "ros2/transport.h"
 
 #define ROS2I_CHANNEL_ADDRESS_MAX 128 /* as in struct ros2i_endpoint */
@@ -40,10 +41,6 @@ struct ros2i_channel_options {
     int checksum;      /* as in ros2_connect_options */
 };
 
-struct ros2i_op_list {
-    struct ros2i_op *first, *last;
-};
-
 struct ros2i_channel {
     /* Fixed after create. */
     const struct ros2_transport_ops *ops;
@@ -63,6 +60,9 @@ struct ros2i_channel {
     struct ros2i_negotiated offered; /* by the latest CHALLENGE; nobody has proved anything yet */
     struct ros2i_negotiated negotiated; /* credits 0: never was READY */
     struct ros2i_inflight inflight;
+    struct ros2i_registered_table registered;
+    bool lent;                    /* to another thread than the owner */
+    struct ros2i_op_list settled; /* ended meanwhile, not done */
     struct ros2i_op_list pending; /* operations with pieces to issue, first come first served */
     struct ros2i_timers timers;   /* of operations */
     unsigned active;              /* operations submitted and not done */
@@ -91,6 +91,11 @@ int ros2i_channel_create(const struct ros2i_channel_options *options,
 void ros2i_channel_destroy(struct ros2i_channel *ch);
 /* In a forked child: drops what fork() copied. Sends nothing, runs no done(); the parent's connection is not touched. */
 void ros2i_channel_abandon(struct ros2i_channel *ch);
+
+/* Lent, another thread than the owner may call what registered.h and quiesce.h have; given back, the owner is woken. The caller
+ * sees to it that the owner makes no call meanwhile. An operation that ends while the channel is lent is done() when the owner
+ * makes progress. */
+void ros2i_channel_lend(struct ros2i_channel *ch, bool lent);
 
 /* What the queue's next channel has to go on from. */
 void ros2i_channel_last(const struct ros2i_channel *ch, uint64_t *epoch_p, uint64_t *sequence_p);

@@ -82,8 +82,8 @@ void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot,
                          enum ros2i_slot_state state)
 {
     assert(slot->state != ROS2I_SLOT_FREE);
-    assert(slot->region == NULL || state == ROS2I_SLOT_SENT || state == ROS2I_SLOT_QUEUED ||
-           state == ROS2I_SLOT_CANCELLING);
+    assert((slot->region == NULL && slot->registered == NULL) || state == ROS2I_SLOT_SENT ||
+           state == ROS2I_SLOT_QUEUED || state == ROS2I_SLOT_CANCELLING);
     table->queued -= slot->state == ROS2I_SLOT_QUEUED;
     table->waiting -= counts_as_waiting(slot->state);
     table->queued += state == ROS2I_SLOT_QUEUED;

@@ -3,7 +3,7 @@
  *
  * A slot's life:
  *   FREE       -> QUEUED      a piece of an operation takes the slot and a new request id
- *   QUEUED     -> SENT        the request left; its region, if any, is exposed to the daemon
+ *   QUEUED     -> SENT        the request left; its memory, if any is named, is exposed to the daemon
  *   SENT       -> FREE        answered
  *   SENT       -> QUEUED      the channel was lost: the request will be replayed under the same id
  *   SENT       -> CANCELLING  the operation's deadline has passed and CANCEL was sent
@@ -20,6 +20,7 @@
 
 #include "lib/data/bounce.h"
 #include "lib/data/op.h"
+#include "lib/data/registered.h"
 #include "ros2/transport.h"
 
 enum ros2i_slot_state {
@@ -31,12 +32,13 @@ enum ros2i_slot_state {
 };
 
 struct ros2i_slot {
-    uint64_t id;                     /* 0: never used */
-    struct ros2i_op *op;             /* NULL when FREE or ABANDONED */
-    struct ros2_region *region;      /* exposed to the daemon; NULL: nothing is */
-    struct ros2i_bounce_lease lease; /* where the region is, if not in op's buffer */
-    uint64_t sent_ns;                /* when the request left, the last time */
-    size_t at;                       /* the piece of op's buffer: [at, at + len) */
+    uint64_t id;                /* 0: never used */
+    struct ros2i_op *op;        /* NULL when FREE or ABANDONED */
+    struct ros2_region *region; /* exposed to the daemon for this request; NULL: nothing is */
+    struct ros2i_registered *registered; /* or memory that it knows anyway */
+    struct ros2i_bounce_lease lease;     /* where the region is, if not in op's buffer */
+    uint64_t sent_ns;                    /* when the request left, the last time */
+    size_t at;                           /* the piece of op's buffer: [at, at + len) */
     uint32_t len;
     enum ros2i_slot_state state;
     bool inlined;  /* data rides in the messages */
@@ -69,7 +71,7 @@ struct ros2i_slot *ros2i_inflight_take(struct ros2i_inflight *table);
 void ros2i_inflight_renumber(struct ros2i_inflight *table, struct ros2i_slot *slot);
 /* The slot that id names if it holds just that request, else NULL: late, forged or never sent. */
 struct ros2i_slot *ros2i_inflight_find(struct ros2i_inflight *table, uint64_t id);
-/* The only place where a slot's state is set. FREE and ABANDONED end its lease; a region must have been hidden before. */
+/* The only place where a slot's state is set. FREE and ABANDONED end its lease; its memory must have been hidden before. */
 void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot,
                          enum ros2i_slot_state state);
 

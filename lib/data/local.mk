@@ -11,6 +11,7 @@ libdata_la_SOURCES = \
 	lib/data/op.c \
 	lib/data/quiesce.c \
 	lib/data/reconnect.c \
+	lib/data/registered.c \
 	lib/data/reply.c \
 	lib/data/request.c \
 	lib/data/vector.c

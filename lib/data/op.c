@@ -14,6 +14,21 @@
 #include "lib/base/error.h"
 #include "lib/data/vector.h"
 
+void ros2i_op_list_append(struct ros2i_op_list *list, struct ros2i_op *op)
+{
+    op->prev = list->last;
+    op->next = NULL;
+    *(op->prev ? &op->prev->next : &list->first) = op;
+    list->last = op;
+}
+
+void ros2i_op_list_remove(struct ros2i_op_list *list, struct ros2i_op *op)
+{
+    *(op->prev ? &op->prev->next : &list->first) = op->next;
+    *(op->next ? &op->next->prev : &list->last) = op->prev;
+    op->next = op->prev = NULL;
+}
+
 void ros2i_op_init(struct ros2i_op *op, enum ros2i_op_kind kind, uint64_t handle)
 {
     memset(op, 0, offsetof(struct ros2i_op, text));

@@ -85,6 +85,14 @@ struct ros2i_op {
         text[ROS2I_OP_TEXT_MAX]; /* the cause when result < 0. Last, and alone not zeroed by init */
 };
 
+struct ros2i_op_list {
+    struct ros2i_op *first, *last;
+};
+
+/* By next and prev, which are valid for one list at a time. */
+void ros2i_op_list_append(struct ros2i_op_list *list, struct ros2i_op *op);
+void ros2i_op_list_remove(struct ros2i_op_list *list, struct ros2i_op *op);
+
 /* Zeroes op without the cost of clearing its text. */
 void ros2i_op_init(struct ros2i_op *op, enum ros2i_op_kind kind, uint64_t handle);
 

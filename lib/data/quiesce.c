@@ -3,8 +3,8 @@
  *
  * At the deadline, or when its owner cancels it, CANCEL is sent for each request in flight, and the operation waits a
  * grace period for the answers, which tell whether it took effect after all. At the end of the grace period the memory is
- * deregistered, which is final on a transport that revokes; where the transport says -EBUSY the connection is aborted
- * first, after which nothing moves. Only then does done() run. An inline request exposes nothing: an unanswered read ends
+ * deregistered, which is final on a transport that revokes; where the transport says -EBUSY, or the memory is to stay
+ * registered, the connection is aborted first, after which nothing moves. Only then does done() run. An inline request exposes nothing: an unanswered read ends
  * at the deadline itself. */
 #include "config.h"
 
@@ -42,8 +42,17 @@ int ros2i_quiesce_timed_out(const struct ros2i_channel *ch, const struct ros2i_o
     return ros2i_fail(ETIMEDOUT, "no data channel by the deadline; last cause: %s", ch->last_text);
 }
 
+static int taken_by_breaking(void)
+{
+    return ros2i_fail(EBUSY, "the connection was broken to take a buffer back that the daemon may "
+                             "still have been using");
+}
+
 int ros2i_quiesce_hide(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
+    if (slot->registered && ch->ep && slot->state != ROS2I_SLOT_QUEUED)
+        return -EBUSY;
+    ros2i_registered_give(ch, &slot->registered);
     if (!slot->region)
         return 0;
     int rc = ch->ops->region_deregister(slot->region);
@@ -54,12 +63,10 @@ int ros2i_quiesce_hide(struct ros2i_channel *ch, struct ros2i_slot *slot)
 
 int ros2i_quiesce_force(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
+    ros2i_registered_give(ch, &slot->registered);
     if (ros2i_quiesce_hide(ch, slot) == 0)
         return 0;
-    ros2i_channel_lost(
-        ch,
-        ros2i_fail(EBUSY,
-                   "the connection was broken to take a buffer back that the daemon was reading"));
+    ros2i_channel_lost(ch, taken_by_breaking());
     return -EBUSY;
 }
 
@@ -92,7 +99,7 @@ static void cancel_slot(struct ros2i_channel *ch, struct ros2i_slot *slot)
     }
     send_cancel(ch, slot);
     bool changes_something = slot->op->kind == ROS2I_OP_WRITE || slot->op->kind == ROS2I_OP_FSYNC;
-    if (slot->region || changes_something)
+    if (slot->region || slot->registered || changes_something)
         ros2i_inflight_move(&ch->inflight, slot, ROS2I_SLOT_CANCELLING);
     else
         end_piece(ch, slot, ROS2I_SLOT_ABANDONED);
@@ -140,11 +147,8 @@ static void grace_over(struct ros2i_channel *ch, struct ros2i_op *op)
         ros2i_channel_settle(ch, op);
         return;
     }
-    /* The daemon is in the middle of a get. Losing the channel ends the pieces that are left, and with them op. */
-    ros2i_channel_lost(
-        ch,
-        ros2i_fail(EBUSY,
-                   "the connection was broken to take a buffer back that the daemon was reading"));
+    /* Losing the channel ends the pieces that are left, and with them op. */
+    ros2i_channel_lost(ch, taken_by_breaking());
 }
 
 void ros2i_quiesce_cancel(struct ros2i_channel *ch, struct ros2i_op *op)

@@ -12,9 +12,11 @@ uint64_t ros2i_quiesce_grace_ns(uint64_t now_ns, uint64_t deadline_ns);
 void ros2i_quiesce_due(struct ros2i_timer *timer);
 /* op, in flight, is not wanted any more: as if its deadline had passed, but with -ECANCELED. */
 void ros2i_quiesce_cancel(struct ros2i_channel *ch, struct ros2i_op *op);
-/* Ends remote access to slot's memory. 0: it is over. -EBUSY: the peer is being sent bytes of it. */
+/* Ends remote access to slot's memory, whose request has no answer. 0: it is over. -EBUSY: the peer is being sent bytes of it,
+ * or it stays registered; without a connection it is 0. */
 int ros2i_quiesce_hide(struct ros2i_channel *ch, struct ros2i_slot *slot);
-/* The same, at any price: 0, or -EBUSY after the channel was lost for it; the slot is then queued, free or abandoned. */
+/* The daemon has answered, or never seen the request: the same, at any price. 0, or -EBUSY after the channel was lost for it;
+ * the slot is then queued, free or abandoned. */
 int ros2i_quiesce_force(struct ros2i_channel *ch, struct ros2i_slot *slot);
 /* Is an operation in flight whose buffer overlaps [addr, addr + len)? */
 bool ros2i_quiesce_uses(const struct ros2i_channel *ch, const void *addr, size_t len);

@@ -2,7 +2,8 @@
 /* How an operation becomes requests. Owner: the channel's thread.
  *
  * An operation is cut into pieces of at most max_io. A piece of up to inline_limit rides in the messages; a longer one is
- * registered with the transport for just as long as its request is out, readable for a WRITE, writable for a READ.
+ * registered with the transport for just as long as its request is out, readable for a WRITE, writable for a READ; unless
+ * it lies in memory that is registered anyway (registered.h).
  *
  * Where the daemon maps memory instead (a transport with MAP_PEER), only shared memory can be registered, and only whole
  * pages of it are: to take a page back from a daemon that does not answer, another one is put in its place, so it must hold
@@ -57,6 +58,19 @@ static void fill_checksums(const struct ros2i_channel *ch, const struct ros2i_sl
     }
 }
 
+struct ros2i_segment ros2i_request_segment(const struct ros2i_channel *ch,
+                                           const struct ros2i_slot *slot)
+{
+    const struct ros2i_registered *known = slot->registered;
+    if (known)
+        return (struct ros2i_segment){.id = known->id,
+                                      .offset = (uint64_t)(piece(slot) - known->addr),
+                                      .len = slot->len,
+                                      .kind = ROS2I_SEGMENT_REGION};
+    return (struct ros2i_segment){
+        .id = ch->ops->region_token(slot->region), .len = slot->len, .kind = ROS2I_SEGMENT_TOKEN};
+}
+
 static void fill_io(const struct ros2i_channel *ch, const struct ros2i_slot *slot,
                     struct ros2i_msg *msg)
 {
@@ -68,18 +82,14 @@ static void fill_io(const struct ros2i_channel *ch, const struct ros2i_slot *slo
     io->segment_count = 0;
     io->crc_count = 0;
     io->payload = NULL;
-    if (slot->region) {
-        io->segment_count = 1;
-        io->segment[0] = (struct ros2i_segment){.id = ch->ops->region_token(slot->region),
-                                                .len = slot->len,
-                                                .kind = ROS2I_SEGMENT_TOKEN};
-    }
+    if (!slot->inlined)
+        io->segment[io->segment_count++] = ros2i_request_segment(ch, slot);
     if (ch->negotiated.options & ROS2I_OPTION_CHECKSUM) {
         msg->flags |= ROS2I_MSG_CHECKSUM;
         if (op->kind == ROS2I_OP_WRITE)
             fill_checksums(ch, slot, io);
     }
-    if (op->kind == ROS2I_OP_WRITE && !slot->region)
+    if (op->kind == ROS2I_OP_WRITE && slot->inlined)
         io->payload = piece(slot);
 }
 
@@ -139,6 +149,10 @@ static int expose(struct ros2i_channel *ch, struct ros2i_slot *slot)
         if (rc < 0)
             return rc;
     }
+    if (slot->lease.units == 0)
+        slot->registered = ros2i_registered_take(ch, piece(slot), slot->len, right);
+    if (slot->registered)
+        return 0;
     int rc = ch->ops->region_register(ch->domain, memory(ch, slot), slot->len, right,
                                       ROS2_MEMORY_HOST, &slot->region);
     if (rc != -EMFILE || !ch->view || slot->lease.units > 0 || slot->len > ROS2I_BOUNCE_MAX)
@@ -179,7 +193,7 @@ static int send_message(struct ros2i_channel *ch, const struct ros2i_slot *slot)
 /* Sends the request of a QUEUED slot. 0, or -EAGAIN: not now, the slot stays as it is; else the channel is of no use. */
 static int send_request(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
-    if (!slot->inlined && !slot->region) {
+    if (!slot->inlined && !slot->region && !slot->registered) {
         int rc = expose(ch, slot);
         if (rc < 0)
             return ch->inflight.waiting > 0 && is_passing(rc) ? -EAGAIN : rc;

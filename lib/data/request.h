@@ -9,4 +9,8 @@
  * flushes. Never allocates. May lose the channel. Returns how many requests left. */
 int ros2i_request_issue(struct ros2i_channel *ch);
 
+/* How an exposed slot's request names its memory. */
+struct ros2i_segment ros2i_request_segment(const struct ros2i_channel *ch,
+                                           const struct ros2i_slot *slot);
+
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/base/error.h"
+#include "lib/data/request.h"
 #include "lib/protocol/checksum.h"
 
 /* A stretch of targets shorter than this is not worth a request of its own. */
@@ -132,9 +133,8 @@ int ros2i_vector_send(struct ros2i_channel *ch, const struct ros2i_slot *slot)
     v->extent_count = (uint16_t)item->piece;
     v->extents = extents;
     v->segment_count = 0;
-    if (slot->region)
-        v->segment[v->segment_count++] = (struct ros2i_segment){ch->ops->region_token(slot->region),
-                                                                0, slot->len, ROS2I_SEGMENT_TOKEN};
+    if (!slot->inlined)
+        v->segment[v->segment_count++] = ros2i_request_segment(ch, slot);
     for (uint32_t i = 0; i < item->piece; i++)
         ros2i_extent_put(extents, i,
                          &(struct ros2i_extent){item[i].handle, item[i].offset, item[i].len});

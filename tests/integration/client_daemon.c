@@ -57,7 +57,7 @@ const char *test_transport(void)
     return name ? name : "tcp";
 }
 
-static void write_config(struct daemon *d, const char *path, const char *faults)
+static void write_config(struct daemon *d, const char *path, const char *faults, const char *more)
 {
     char rules[1000] = "", text[4000];
     bool local = strcmp(test_transport(), "shm") == 0;
@@ -72,9 +72,9 @@ static void write_config(struct daemon *d, const char *path, const char *faults)
              "data:\n  listen: 127.0.0.1:0\n  transport: %s\n%s%s\n"
              "engine:\n  name: posix\n  root: %s\n  layers: fault\n  layer_config: \"%s\"\n"
              "tokens:\n  - name: rw\n    file: %s\n    rights: rw\n  - name: ro\n    file: %s\n    "
-             "rights: ro\n",
+             "rights: ro\n%s",
              test_transport(), local ? "  shm_dir: " : "", local ? d->dir : "", d->store, rules,
-             d->token_file, d->ro_token_file);
+             d->token_file, d->ro_token_file, more);
     write_text(path, text, 0600);
 }
 
@@ -133,6 +133,11 @@ static void run(struct daemon *d, char *const argv[])
 
 void daemon_start(struct daemon *d, const char *faults)
 {
+    daemon_start_with(d, faults, "");
+}
+
+void daemon_start_with(struct daemon *d, const char *faults, const char *more)
+{
     const char *program = getenv("ROS2D"), *tmp = getenv("TMPDIR");
     char config[300];
     *d = (struct daemon){0};
@@ -154,7 +159,7 @@ void daemon_start(struct daemon *d, const char *faults)
     write_text(d->token_file, "read-and-write-0123456789\n", 0600);
     write_text(d->ro_token_file, "only-to-read-0123456789\n", 0600);
     snprintf(config, sizeof(config), "%s/ros2d.yaml", d->dir);
-    write_config(d, config, faults);
+    write_config(d, config, faults, more);
     char option[] = "--config", *argv[] = {(char *)(uintptr_t)program, option, config, NULL};
     run(d, argv);
 }

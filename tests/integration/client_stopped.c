@@ -55,7 +55,12 @@ static const struct manner manners[] = {
 };
 #define MANNERS (sizeof(manners) / sizeof(manners[0]))
 
-enum { SHARED, PLAIN, AREAS }; /* of ros2_buf_alloc(), of malloc() */
+enum {
+    SHARED,
+    PLAIN,
+    REGISTERED,
+    AREAS
+}; /* of ros2_buf_alloc(); of malloc(), which shm does not register */
 
 struct kept {
     uint8_t *buf;
@@ -68,7 +73,7 @@ struct lane {
     struct ros2_client *client;
     struct ros2_queue *queue;
     struct ros2_file *data, *held;
-    struct ros2_buf *shared;
+    struct ros2_buf *shared, *registered;
     uint8_t *area[AREAS];
     uint8_t *beyond;                    /* where the read that follows a stop lands */
     struct kept kept[AREAS][READS_MAX]; /* buffers that came back at a deadline, and are filled */
@@ -116,8 +121,13 @@ static void lane_setup(struct lane *lane)
     assert_ok(ros2_buf_alloc(lane->client, AREA_LEN, NULL, &lane->shared));
     lane->area[SHARED] = ros2_buf_addr(lane->shared);
     lane->area[PLAIN] = malloc(AREA_LEN);
+    lane->area[REGISTERED] = malloc(AREA_LEN);
     lane->beyond = malloc(AREA_LEN);
-    assert_true(lane->area[PLAIN] && lane->beyond);
+    assert_true(lane->area[PLAIN] && lane->area[REGISTERED] && lane->beyond);
+    int rc = ros2_buf_register(lane->client, lane->area[REGISTERED], AREA_LEN, ROS2_BUF_TARGET,
+                               ROS2_BUF_HOST, &lane->registered);
+    if (rc != -ENOTSUP || strcmp(test_transport(), "shm") != 0)
+        assert_ok(rc);
 }
 
 static int teardown(void **state)
@@ -126,10 +136,12 @@ static int teardown(void **state)
     for (struct lane *lane = lanes; lane < lanes + LANES; lane++) {
         ros2_queue_destroy(lane->queue);
         ros2_buf_free(lane->shared);
+        ros2_buf_unregister(lane->registered);
         ros2_close(lane->data);
         ros2_close(lane->held);
         ros2_disconnect(lane->client);
         free(lane->area[PLAIN]);
+        free(lane->area[REGISTERED]);
         free(lane->beyond);
         daemon_stop(&lane->d);
     }
@@ -169,7 +181,9 @@ static void check_kept(struct lane *lane, int where)
             while (kept->buf[at] == FILL)
                 at++;
             fail_msg("byte %zu of %zu in %s memory was written after the deadline", at, kept->len,
-                     where == SHARED ? "shared" : "plain");
+                     where == SHARED  ? "shared"
+                     : where == PLAIN ? "plain"
+                                      : "registered");
         }
     }
 }

@@ -19,6 +19,7 @@ client_programs = \
 	tests/integration/client_queue \
 	tests/integration/client_queue_ends \
 	tests/integration/client_queue_loop \
+	tests/integration/client_registered \
 	tests/integration/client_shadow \
 	tests/integration/client_stopped
 control_programs = \
@@ -58,6 +59,8 @@ tests_integration_client_queue_ends_SOURCES = tests/integration/client_queue_end
 tests_integration_client_queue_ends_LDADD = $(test_public)
 tests_integration_client_queue_loop_SOURCES = tests/integration/client_queue_loop.c tests/integration/client_daemon.c
 tests_integration_client_queue_loop_LDADD = $(test_public)
+tests_integration_client_registered_SOURCES = tests/integration/client_registered.c tests/integration/client_daemon.c
+tests_integration_client_registered_LDADD = $(test_public)
 tests_integration_client_shadow_SOURCES = tests/integration/client_shadow.c tests/integration/client_daemon.c
 tests_integration_client_shadow_LDADD = $(test_public)
 tests_integration_client_stopped_SOURCES = tests/integration/client_stopped.c tests/integration/client_daemon.c

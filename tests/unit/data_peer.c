@@ -127,6 +127,28 @@ static void put_done(struct ros2_op *op, int status)
     (void)status;
 }
 
+/* The key is imported anew each time, which a test can afford. */
+static struct ros2_remote remote_of(struct peer *peer, const struct ros2i_segment *segment,
+                                    uint32_t len)
+{
+    struct ros2_remote remote = {.offset = segment->offset, .len = len};
+    if (segment->kind == ROS2I_SEGMENT_TOKEN) {
+        remote.token = segment->id;
+    } else {
+        assert_int_equal(segment->id, peer->region_id);
+        assert_int_equal(
+            peer->ops->rkey_import(peer->ep, peer->region_key, peer->region_key_len, &remote.rkey),
+            0);
+    }
+    return remote;
+}
+
+static void forget_remote(struct peer *peer, const struct ros2_remote *remote)
+{
+    if (remote->rkey)
+        peer->ops->rkey_release(remote->rkey);
+}
+
 static void answer_read(struct peer *peer, const struct ros2i_msg *msg)
 {
     const struct ros2i_io_request *io = &msg->u.io;
@@ -155,7 +177,7 @@ static void answer_read(struct peer *peer, const struct ros2i_msg *msg)
     int n = ros2i_wire_encode(&reply, buf, sizeof(buf));
     assert_true(n > 0);
     struct iovec src = {(void *)(uintptr_t)data, bytes};
-    struct ros2_remote dst = {.token = io->segment[0].id, .len = bytes};
+    struct ros2_remote dst;
     static struct ros2_op ops[64];
     static unsigned next;
     struct ros2_op *op = &ops[next++ % 64];
@@ -168,7 +190,9 @@ static void answer_read(struct peer *peer, const struct ros2i_msg *msg)
     static uint8_t copies[64][256]; /* the message is borrowed until done */
     uint8_t *copy = copies[(next - 1) % 64];
     memcpy(copy, buf, (size_t)n);
+    dst = remote_of(peer, &io->segment[0], bytes);
     assert_int_equal(peer->ops->put(peer->ep, &src, 1, &dst, 1, copy, (size_t)n, op), 0);
+    forget_remote(peer, &dst);
 }
 
 static void write_reply(struct peer *peer, uint64_t id, uint64_t offset, uint32_t len)
@@ -220,8 +244,22 @@ static void answer_write(struct peer *peer, const struct ros2i_msg *msg)
                             .offset = io->offset,
                             .len = io->length};
     struct iovec dst = {peer->file + io->offset, io->length};
-    struct ros2_remote src = {.token = io->segment[0].id, .len = io->length};
+    struct ros2_remote src = remote_of(peer, &io->segment[0], io->length);
     assert_int_equal(peer->ops->get(peer->ep, &dst, 1, &src, 1, &fetch->op), 0);
+    forget_remote(peer, &src);
+}
+
+void peer_put_unasked(struct peer *peer, uint64_t offset, uint32_t len)
+{
+    static struct ros2_op op;
+    const struct ros2i_segment segment = {
+        .id = peer->region_id, .offset = offset, .len = len, .kind = ROS2I_SEGMENT_REGION};
+    struct iovec src = {peer->file, len};
+    struct ros2_remote dst = remote_of(peer, &segment, len);
+    op = (struct ros2_op){.done = put_done};
+    assert_int_equal(peer->ops->put(peer->ep, &src, 1, &dst, 1, NULL, 0, &op), 0);
+    peer->ops->flush(peer->ep);
+    forget_remote(peer, &dst);
 }
 
 static void answer(struct peer *peer, const struct ros2i_msg *msg)
@@ -270,8 +308,11 @@ static void note(struct peer *peer, const struct ros2i_msg *msg)
                                .offset = io ? msg->u.io.offset : 0,
                                .length = io ? msg->u.io.length : 0,
                                .handle = io ? msg->u.io.handle : 0,
+                               .segment_count = io ? msg->u.io.segment_count : 0,
                                .target_id = msg->type == ROS2I_MSG_CANCEL ? msg->u.target_id : 0,
                                .epoch = peer->hello.epoch};
+    if (r->segment_count > 0)
+        r->segment = msg->u.io.segment[0];
 }
 
 void peer_answer(struct peer *peer, unsigned n)

@@ -19,7 +19,9 @@ struct peer_request { /* what the peer has seen, in order */
     uint16_t flags;
     uint64_t id, offset, handle, target_id;
     uint32_t length;
-    uint64_t epoch; /* of the channel it came on */
+    uint16_t segment_count;
+    struct ros2i_segment segment; /* the first */
+    uint64_t epoch;               /* of the channel it came on */
 };
 
 struct peer {
@@ -37,6 +39,11 @@ struct peer {
     uint8_t hello_raw[256], challenge_raw[256];
     size_t hello_len, challenge_len;
     unsigned connections;
+
+    /* What Memory.Register would have told it: one region. */
+    uint64_t region_id;
+    uint8_t region_key[ROS2_TRANSPORT_KEY_MAX];
+    size_t region_key_len;
 
     struct peer_request seen[4096];
     unsigned seen_count;
@@ -74,6 +81,8 @@ void peer_send(struct peer *peer, const struct ros2i_msg *msg, const void *paylo
 void peer_send_raw(struct peer *peer, const void *bytes, size_t len);
 /* Answers a request that was held: number n of seen[]. */
 void peer_answer(struct peer *peer, unsigned n);
+/* Puts len bytes of its file to offset of the region that it was told of, unasked. */
+void peer_put_unasked(struct peer *peer, uint64_t offset, uint32_t len);
 /* How many requests of this type were seen. */
 unsigned peer_count(const struct peer *peer, uint8_t type);
 

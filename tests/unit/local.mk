@@ -66,6 +66,7 @@ client_units = \
 	tests/unit/spin_test \
 	tests/unit/path_test \
 	tests/unit/quiesce_test \
+	tests/unit/registered_test \
 	tests/unit/settings_test \
 	tests/unit/transfer_test \
 	tests/unit/url_test
@@ -75,6 +76,8 @@ tests_unit_data_bounce_test_LDADD = libdata.la $(test_protocol)
 tests_unit_channel_test_SOURCES = tests/unit/channel_test.c tests/unit/data_peer.c
 tests_unit_quiesce_test_LDADD = libdata.la $(test_protocol)
 tests_unit_quiesce_test_SOURCES = tests/unit/quiesce_test.c tests/unit/data_peer.c
+tests_unit_registered_test_LDADD = libdata.la $(test_protocol)
+tests_unit_registered_test_SOURCES = tests/unit/registered_test.c tests/unit/data_peer.c
 tests_unit_transfer_test_LDADD = libdata.la $(test_protocol)
 tests_unit_transfer_test_SOURCES = tests/unit/transfer_test.c tests/unit/data_peer.c
 tests_unit_spin_test_LDADD = libcore.la $(test_base)
