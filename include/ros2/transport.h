@@ -213,9 +213,11 @@ struct ros2_transport_ops {
     void (*region_unmap)(struct ros2_domain *domain, struct ros2_mapping *mapping);
 
     /* -- handing a domain over for a while -- */
-    /* Lent (1), another thread makes calls on the domain while the owner makes none; the caller sees to the order. Given back
-     * (0), domain_fd polls readable until the owner's next progress(), so that it looks at what was done. Either thread. */
+    /* Lent (1) until it is given back (0), another thread makes calls on the domain while the owner makes none; the caller sees
+     * to the order. Either thread. */
     void (*domain_lend)(struct ros2_domain *domain, int lent);
+    /* domain_fd polls readable, so that an owner who sleeps on it calls progress(). Of a lent domain, or by the owner. */
+    void (*domain_wake)(struct ros2_domain *domain);
 };
 
 /** The plugin's entry point. Returns a constant, never NULL. */

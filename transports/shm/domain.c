@@ -226,8 +226,12 @@ int shm_domain_fd(struct ros2_domain *domain)
 void shm_domain_lend(struct ros2_domain *domain, int lent)
 {
     domain->lent = lent;
-    if (!lent)
-        shm_domain_wake_at(domain, domain->host->now_ns());
+}
+
+void shm_domain_wake(struct ros2_domain *domain)
+{
+    shm_domain_own(domain);
+    shm_domain_wake_at(domain, domain->host->now_ns());
 }
 
 unsigned shm_domain_lingering(struct ros2_domain *domain)

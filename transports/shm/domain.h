@@ -69,6 +69,7 @@ int shm_domain_arm(struct ros2_domain *domain);
 int shm_progress(struct ros2_domain *domain);
 unsigned shm_domain_lingering(struct ros2_domain *domain);
 void shm_domain_lend(struct ros2_domain *domain, int lent);
+void shm_domain_wake(struct ros2_domain *domain);
 
 /* Around everything that may run callbacks. The outermost leave frees what died in between. */
 void shm_domain_enter(struct ros2_domain *domain);

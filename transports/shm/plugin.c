@@ -45,6 +45,7 @@ static const struct ros2_transport_ops ops = {
     .region_map = shm_region_map,
     .region_unmap = shm_region_unmap,
     .domain_lend = shm_domain_lend,
+    .domain_wake = shm_domain_wake,
 };
 
 const struct ros2_transport_ops *ros2_transport_plugin(void)

@@ -354,8 +354,12 @@ int tcp_domain_fd(struct ros2_domain *domain)
 void tcp_domain_lend(struct ros2_domain *domain, int lent)
 {
     domain->lent = lent;
-    if (!lent)
-        tcp_domain_wake_at(domain, domain->host->now_ns());
+}
+
+void tcp_domain_wake(struct ros2_domain *domain)
+{
+    tcp_domain_own(domain);
+    tcp_domain_wake_at(domain, domain->host->now_ns());
 }
 
 unsigned tcp_domain_lingering(struct ros2_domain *domain)

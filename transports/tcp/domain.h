@@ -59,6 +59,7 @@ int tcp_domain_arm(struct ros2_domain *domain);
 int tcp_progress(struct ros2_domain *domain);
 unsigned tcp_domain_lingering(struct ros2_domain *domain);
 void tcp_domain_lend(struct ros2_domain *domain, int lent);
+void tcp_domain_wake(struct ros2_domain *domain);
 
 /* Around everything that may run callbacks. The outermost leave frees what died in between. */
 void tcp_domain_enter(struct ros2_domain *domain);

@@ -42,6 +42,7 @@ static const struct ros2_transport_ops ops = {
     .flush = tcp_flush,
     .domain_lingering = tcp_domain_lingering,
     .domain_lend = tcp_domain_lend,
+    .domain_wake = tcp_domain_wake,
 };
 
 const struct ros2_transport_ops *ros2_transport_plugin(void)
