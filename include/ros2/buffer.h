@@ -78,11 +78,12 @@ int ros2_buf_register(struct ros2_client *client, void *addr, size_t len, unsign
                       unsigned kind, struct ros2_buf **buf_p);
 
 /** Ends a registration. Waits for what is in flight on the memory, or breaks it, as ros2_buf_free() does: when this returns
- * 0, nothing reads or writes the memory any more, whatever the daemon does. The daemon is told, too; one that does not answer
- * by then counts the registration until the next one, or the session's end.
+ * 0, nothing reads or writes the memory any more, whatever the daemon does. An operation that begins on it during the call may
+ * be broken, too. The daemon is told; one that does not answer counts the registration until it is told with the next one, or
+ * the session's end.
  * buf  from ros2_buf_register(); may be NULL; freed on success.
- * Threads: any, but not while another thread ends it. Blocks: up to the client's timeout_ns for what is in flight, and as long
- * again for a daemon that does not answer.
+ * Threads: any, but not while another thread ends it. Blocks: up to the client's timeout_ns for what is in flight, then
+ * up to 5 s for a daemon that does not answer.
  * Returns 0 or -EINVAL (it was allocated: ros2_buf_free() it). */
 int ros2_buf_unregister(struct ros2_buf *buf);
 

@@ -24,6 +24,7 @@ struct reading {
     struct ros2i_op *large;
     size_t *large_item;
     size_t large_count;
+    bool enough;      /* min_done items have ended */
     size_t submitted; /* operations, in the order vector (if there are small ones), large */
 };
 
@@ -103,24 +104,24 @@ static size_t operations(const struct reading *r)
 
 /* -- waiting -- */
 
+/* Called while nobody changes an operation. */
 static bool is_enough(void *arg)
 {
     struct reading *r = arg;
     size_t ended = r->batch->ended + r->vector.ended;
     for (size_t k = 0; k < r->large_count && ended < r->batch->min_done; k++)
         ended += r->large[k].phase == ROS2I_OP_DONE;
-    return ended >= r->batch->min_done;
+    r->enough = ended >= r->batch->min_done;
+    return r->enough;
 }
 
 static void wait_all(struct reading *r)
 {
     struct ros2i_batch *batch = r->batch;
-    bool some = batch->min_done < batch->count, enough = false;
-    for (size_t k = 0; some && k < r->submitted && !enough; k++) {
+    bool some = batch->min_done < batch->count;
+    for (size_t k = 0; some && k < r->submitted && !r->enough; k++)
         ros2i_queue_wait_for(batch->queue, operation(r, k), is_enough, r);
-        enough = is_enough(r);
-    }
-    for (size_t k = 0; enough && k < r->submitted; k++)
+    for (size_t k = 0; r->enough && k < r->submitted; k++)
         if (operation(r, k)->phase != ROS2I_OP_DONE)
             ros2i_queue_cancel(batch->queue, operation(r, k));
     for (size_t k = 0; k < r->submitted; k++)
@@ -203,6 +204,7 @@ void ros2i_batch_transfer(struct ros2i_batch *batch)
     if (batch->ended == batch->count)
         return;
     r.batch = batch;
+    r.enough = false;
     r.small = NULL;
     r.large = NULL;
     r.small_item = r.large_item = NULL;

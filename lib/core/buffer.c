@@ -167,20 +167,23 @@ static void drive(struct ros2i_queue *queue, struct ros2i_wait *wait)
     ros2i_queue_pause(queue, wait, now_ns, -1, now_ns + LOOK_NS);
 }
 
+/* What is not used is withdrawn before an operation can begin on it again. */
 static void end_use(const struct ros2_buf *buf)
 {
     const struct timespec pause = {0, LOOK_NS};
     struct ros2i_wait wait = {0};
     uint64_t deadline_ns = ros2i_client_deadline(buf->client);
-    for (;;) {
+    for (bool over = false; !over;) {
         struct ros2i_queue *own = NULL;
         ros2i_fork_stop();
         bool used = is_used(buf, &own);
-        bool late = ros2i_now_ns() >= deadline_ns;
-        if (used && late)
+        over = !used || ros2i_now_ns() >= deadline_ns;
+        if (used && over)
             break_all(buf);
+        if (over && !buf->allocated)
+            ros2i_registration_withdraw(buf->client, &buf->registration);
         ros2i_fork_go_on();
-        if (!used || late)
+        if (over)
             return;
         if (own) /* nobody else drives it */
             drive(own, &wait);
@@ -209,9 +212,8 @@ int ros2_buf_unregister(struct ros2_buf *buf)
     if (buf->allocated)
         return ros2i_fail(EINVAL,
                           "unregister memory: it was allocated by libros2; use ros2_buf_free()");
-    uint64_t deadline_ns = ros2i_client_deadline(buf->client);
     end_use(buf);
-    ros2i_registration_end(buf->client, &buf->registration, deadline_ns);
+    ros2i_registration_tell_gone(buf->client);
     free(buf);
     return 0;
 }

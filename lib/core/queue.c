@@ -103,10 +103,8 @@ int ros2i_queue_create(struct ros2_client *client, struct ros2i_queue **queue_p)
         link_queue(client, queue);
     else
         give_number(client, number);
-    if (rc == 0 && (rc = ros2i_registration_add_queue(queue)) < 0) {
-        ros2i_queue_destroy(queue);
-        queue = NULL;
-    }
+    if (rc == 0)
+        ros2i_registration_add_queue(queue);
     pthread_mutex_unlock(&client->lock);
     if (rc < 0) {
         free(queue);
@@ -180,6 +178,7 @@ bool ros2i_queue_push(struct ros2i_queue *queue)
 {
     ros2i_fork_enter(&queue->busy);
     bool pushed = ros2i_channel_push(queue->channel);
+    queue->state = queue->channel->state;
     ros2i_fork_leave(&queue->busy);
     return pushed;
 }
@@ -200,18 +199,9 @@ int ros2i_queue_detach(struct ros2i_queue *queue, struct ros2i_op *op)
     return rc;
 }
 
-/* The state may change while the channel is lent. */
-static enum ros2i_channel_state state_of(struct ros2i_queue *queue)
+bool ros2i_queue_is_ready(const struct ros2i_queue *queue)
 {
-    ros2i_fork_enter(&queue->busy);
-    enum ros2i_channel_state state = queue->channel->state;
-    ros2i_fork_leave(&queue->busy);
-    return state;
-}
-
-bool ros2i_queue_is_ready(struct ros2i_queue *queue)
-{
-    return state_of(queue) == ROS2I_CHANNEL_READY;
+    return queue->state == ROS2I_CHANNEL_READY;
 }
 
 void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op)
@@ -224,15 +214,16 @@ void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op)
 
 /* -- attaching -- */
 
-bool ros2i_queue_awaits_attach(struct ros2i_queue *queue)
+bool ros2i_queue_awaits_attach(const struct ros2i_queue *queue)
 {
-    return state_of(queue) == ROS2I_CHANNEL_AWAIT_ATTACH;
+    return queue->state == ROS2I_CHANNEL_AWAIT_ATTACH;
 }
 
 void ros2i_queue_attached(struct ros2i_queue *queue, int rc)
 {
     ros2i_fork_enter(&queue->busy);
     ros2i_channel_attached(queue->channel, rc);
+    queue->state = queue->channel->state;
     ros2i_fork_leave(&queue->busy);
 }
 
@@ -252,6 +243,7 @@ uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait)
     uint64_t now_ns = ros2i_now_ns();
     ros2i_fork_enter(&queue->busy);
     int events = ros2i_channel_progress(queue->channel, now_ns);
+    queue->state = queue->channel->state;
     ros2i_fork_leave(&queue->busy);
     if (wait->from_ns == 0)
         wait->from_ns = now_ns;
@@ -299,13 +291,25 @@ void ros2i_queue_waited(struct ros2i_queue *queue, const struct ros2i_wait *wait
     ros2i_spin_learn(&queue->spin, wait->polled_ns, wait->slept);
 }
 
+/* What enough() looks at may be changed by who takes memory back; that an operation is done may not. */
+static bool is_over(struct ros2i_queue *queue, const struct ros2i_op *op, bool (*enough)(void *arg),
+                    void *arg)
+{
+    if (!enough)
+        return op->phase == ROS2I_OP_DONE;
+    ros2i_fork_enter(&queue->busy);
+    bool over = op->phase == ROS2I_OP_DONE || enough(arg);
+    ros2i_fork_leave(&queue->busy);
+    return over;
+}
+
 void ros2i_queue_wait_for(struct ros2i_queue *queue, const struct ros2i_op *op,
                           bool (*enough)(void *arg), void *arg)
 {
     struct ros2i_wait wait = {0};
-    while (op->phase != ROS2I_OP_DONE && !(enough && enough(arg))) {
+    while (!is_over(queue, op, enough, arg)) {
         uint64_t now_ns = ros2i_queue_poll(queue, &wait);
-        if (op->phase == ROS2I_OP_DONE || (enough && enough(arg)))
+        if (is_over(queue, op, enough, arg))
             break;
         if (ros2i_queue_awaits_attach(queue))
             attach(queue, op->deadline_ns);

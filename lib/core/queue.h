@@ -27,7 +27,8 @@ struct ros2i_queue {
 
     /* Owner. */
     struct ros2i_channel *channel;
-    int fd; /* to sleep on; -1: the transport has to be polled */
+    enum ros2i_channel_state state; /* the channel's, when the owner was last in it */
+    int fd;                         /* to sleep on; -1: the transport has to be polled */
     struct ros2i_spin spin;
     struct ros2i_op *done_first, *done_last; /* completed, not reaped */
 
@@ -50,14 +51,14 @@ int ros2i_queue_add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now
 bool ros2i_queue_push(struct ros2i_queue *queue);
 int ros2i_queue_submit(struct ros2i_queue *queue, struct ros2i_op *op); /* both */
 /* It has a connection, as far as is known. */
-bool ros2i_queue_is_ready(struct ros2i_queue *queue);
+bool ros2i_queue_is_ready(const struct ros2i_queue *queue);
 /* As ros2i_channel_cancel(). */
 void ros2i_queue_cancel(struct ros2i_queue *queue, struct ros2i_op *op);
 /* Nobody will wait for op: its done(), which the submitter has set, runs whenever this thread is in the queue, or when the
  * queue ends (with client->lock held). 0 or -ENOMEM. */
 int ros2i_queue_detach(struct ros2i_queue *queue, struct ros2i_op *op);
 /* The daemon refused the channel: somebody is to ask the control plane, then _attached(). */
-bool ros2i_queue_awaits_attach(struct ros2i_queue *queue);
+bool ros2i_queue_awaits_attach(const struct ros2i_queue *queue);
 /* rc and this thread's text: of ros2i_client_attach(). */
 void ros2i_queue_attached(struct ros2i_queue *queue, int rc);
 /* The first completed operation, taken out; NULL: none. */

@@ -19,6 +19,11 @@
 #include "lib/core/fork.h"
 #include "lib/core/queue.h"
 
+/* A control plane that does not answer holds up who unregisters, and the worker, for so long. */
+#define TELL_NS (5 * ROS2I_NS_PER_S)
+/* Regions that the worker tells of before it looks at its other work. */
+#define TELL_MOST 16u
+
 /* What the daemon is to be told of. */
 struct report {
     uint64_t ticket;
@@ -32,6 +37,7 @@ struct report {
 
 /* -- with all queues at the gate, or with the lock and a queue that nobody else knows -- */
 
+/* In front: those that came before are told first. */
 static void add_stale(struct ros2_client *client, uint64_t id)
 {
     struct ros2i_registrations *all = &client->registrations;
@@ -45,7 +51,8 @@ static void add_stale(struct ros2_client *client, uint64_t id)
         all->stale = grown;
         all->stale_capacity = capacity;
     }
-    all->stale[all->stale_count++] = id;
+    memmove(all->stale + 1, all->stale, all->stale_count++ * sizeof(*all->stale));
+    all->stale[0] = id;
 }
 
 static int add(struct ros2i_queue *queue, const struct ros2i_registration *registration)
@@ -59,57 +66,94 @@ static int add(struct ros2i_queue *queue, const struct ros2i_registration *regis
 
 static void remove_from(struct ros2i_queue *queue, uint64_t serial)
 {
+    struct ros2i_registered *entry = ros2i_registered_of(queue->channel, serial);
+    if (!entry)
+        return;
+    add_stale(queue->client, entry->id);
+    add_stale(queue->client, entry->old_id);
     ros2i_channel_lend(queue->channel, true);
-    add_stale(queue->client, ros2i_registered_remove(queue->channel, serial));
+    ros2i_registered_remove(queue->channel, entry);
     ros2i_channel_lend(queue->channel, false);
 }
 
-static void unlink_from(struct ros2i_registrations *all,
-                        const struct ros2i_registration *registration)
+static bool fill_report(struct ros2i_queue *queue, struct ros2i_registered *entry,
+                        struct report *report)
 {
-    struct ros2i_registration **link = &all->first;
-    while (*link && *link != registration)
-        link = &(*link)->next;
-    if (*link) /* else it is another process's: made before a fork */
-        *link = registration->next;
+    struct ros2i_channel *ch = queue->channel;
+    ros2i_channel_lend(ch, true);
+    int len = ch->ops->region_pack(entry->region, report->key, sizeof(report->key));
+    ros2i_channel_lend(ch, false);
+    if (len < 0)
+        return false;
+    report->key_len = (size_t)len;
+    report->ticket = entry->ticket;
+    report->len = entry->len;
+    report->rights = entry->rights;
+    report->queue = queue->number;
+    memcpy(report->nonce, queue->client->nonce, sizeof(report->nonce));
+    return true;
 }
 
-/* Returns false when there is nothing to tell. */
-static bool next_report(struct ros2_client *client, struct report *report)
+/* serial 0: of any registration. false: there is nothing to tell. */
+static bool next_report(struct ros2_client *client, uint64_t serial, struct report *report)
 {
+    struct ros2i_registered *entry;
     for (struct ros2i_queue *queue = client->queues; queue; queue = queue->next) {
-        struct ros2i_channel *ch = queue->channel;
-        struct ros2i_registered *entry = ros2i_registered_unasked(ch);
-        if (!entry)
-            continue;
-        entry->asked = true;
-        entry->ticket = ++client->registrations.last_ticket;
-        ros2i_channel_lend(ch, true);
-        int len = ch->ops->region_pack(entry->region, report->key, sizeof(report->key));
-        ros2i_channel_lend(ch, false);
-        if (len < 0)
-            continue; /* stays unknown to the daemon */
-        report->key_len = (size_t)len;
-        report->ticket = entry->ticket;
-        report->len = entry->len;
-        report->rights = entry->rights;
-        report->queue = queue->number;
-        memcpy(report->nonce, client->nonce, sizeof(report->nonce));
-        return true;
+        while ((entry = ros2i_registered_unasked(queue->channel, serial)) != NULL) {
+            entry->asked = true;
+            entry->ticket = ++client->registrations.last_ticket;
+            add_stale(client, entry->old_id);
+            entry->old_id = 0;
+            if (fill_report(queue, entry, report))
+                return true;
+        }
     }
     return false;
 }
 
+static struct ros2i_registered *find_asked(const struct ros2_client *client, uint64_t ticket)
+{
+    struct ros2i_registered *entry = NULL;
+    for (struct ros2i_queue *queue = client->queues; queue && !entry; queue = queue->next)
+        entry = ros2i_registered_by_ticket(queue->channel, ticket);
+    return entry;
+}
+
+static bool is_published(const struct ros2_client *client, uint64_t serial)
+{
+    const struct ros2i_registration *r = client->registrations.first;
+    while (r && r->serial != serial)
+        r = r->next;
+    return r && r->published;
+}
+
 static void take_answer(struct ros2_client *client, uint64_t ticket, uint64_t id)
 {
-    for (struct ros2i_queue *queue = client->queues; queue; queue = queue->next) {
-        struct ros2i_registered *entry = ros2i_registered_by_ticket(queue->channel, ticket);
-        if (entry) {
-            entry->id = id;
-            return;
-        }
+    struct ros2i_registered *entry = find_asked(client, ticket);
+    if (!entry) {
+        add_stale(client, id);
+        return;
     }
-    add_stale(client, id);
+    entry->id = id;
+    entry->named = is_published(client, entry->serial);
+}
+
+/* A refusal stays one; what may have another cause is asked again when the daemon is told of something next. */
+static void take_error(struct ros2_client *client, uint64_t ticket, int error)
+{
+    struct ros2i_registered *entry = find_asked(client, ticket);
+    if (entry && error != -EDQUOT)
+        entry->asked = false;
+}
+
+static void publish(struct ros2_client *client, struct ros2i_registration *registration)
+{
+    registration->published = true;
+    for (struct ros2i_queue *queue = client->queues; queue; queue = queue->next) {
+        struct ros2i_registered *entry = ros2i_registered_of(queue->channel, registration->serial);
+        if (entry)
+            entry->named = entry->id != 0;
+    }
 }
 
 /* -- telling the daemon -- */
@@ -125,49 +169,69 @@ static bool take_stale(struct ros2_client *client, uint64_t *id_p)
     return any;
 }
 
-static void tell_stale(struct ros2_client *client, uint64_t deadline_ns)
+static int tell_stale(struct ros2_client *client, uint64_t deadline_ns)
 {
     uint64_t id;
-    while (take_stale(client, &id)) {
-        int rc = ros2i_control_unregister(client->control, id, deadline_ns);
-        if (rc == 0 || rc == -ENOENT)
-            continue;
-        ros2i_log(ROS2_LOG_INFO, "core", "the daemon is told later that a region is gone: %s",
-                  ros2i_error());
-        pthread_mutex_lock(&client->lock);
-        add_stale(client, id);
-        pthread_mutex_unlock(&client->lock);
-        return;
-    }
+    if (!take_stale(client, &id))
+        return 0;
+    int rc = ros2i_control_unregister(client->control, id, deadline_ns);
+    if (rc == 0 || rc == -ENOENT)
+        return 1;
+    ros2i_log(ROS2_LOG_INFO, "core", "the daemon is told later that a region is gone: %s",
+              ros2i_error());
+    pthread_mutex_lock(&client->lock);
+    add_stale(client, id);
+    pthread_mutex_unlock(&client->lock);
+    return rc;
 }
 
-static int tell_new(struct ros2_client *client, uint64_t deadline_ns)
+/* One region. 1: there may be more, 0: there are none. */
+static int tell_new(struct ros2_client *client, uint64_t serial, uint64_t deadline_ns)
 {
     struct report report;
-    for (;;) {
-        ros2i_fork_stop();
-        bool any = next_report(client, &report);
-        ros2i_fork_go_on();
-        if (!any)
-            return 0;
-        uint64_t id;
-        int rc = ros2i_control_register(client->control, report.nonce, report.queue, report.len,
-                                        ROS2_MEMORY_HOST, report.rights, client->ops->name,
-                                        report.key, report.key_len, deadline_ns, &id);
-        ros2i_wipe(report.key, sizeof(report.key));
-        if (rc < 0)
-            return rc;
-        ros2i_fork_stop();
+    ros2i_fork_stop();
+    bool any = next_report(client, serial, &report);
+    ros2i_fork_go_on();
+    if (!any)
+        return 0;
+    uint64_t id;
+    int rc = ros2i_control_register(client->control, report.nonce, report.queue, report.len,
+                                    ROS2_MEMORY_HOST, report.rights, client->ops->name, report.key,
+                                    report.key_len, deadline_ns, &id);
+    ros2i_wipe(report.key, sizeof(report.key));
+    ros2i_fork_stop();
+    if (rc < 0)
+        take_error(client, report.ticket, rc);
+    else
         take_answer(client, report.ticket, id);
-        ros2i_fork_go_on();
-    }
+    ros2i_fork_go_on();
+    return rc < 0 ? rc : 1;
+}
+
+static uint64_t tell_deadline(const struct ros2_client *client)
+{
+    uint64_t limit_ns = ros2i_now_ns() + TELL_NS, deadline_ns = ros2i_client_deadline(client);
+    return deadline_ns < limit_ns ? deadline_ns : limit_ns;
+}
+
+static bool is_ending(struct ros2_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    bool ending = client->worker.stopping;
+    pthread_mutex_unlock(&client->lock);
+    return ending;
 }
 
 /* -- interface -- */
 
-static int add_to_all(struct ros2_client *client, const struct ros2i_registration *registration)
+static int add_to_all(struct ros2_client *client, struct ros2i_registration *registration)
 {
+    struct ros2i_registrations *all = &client->registrations;
     int rc = 0;
+    registration->serial = ++all->last_serial;
+    registration->published = false;
+    registration->next = all->first;
+    all->first = registration;
     for (struct ros2i_queue *queue = client->queues; queue && rc == 0; queue = queue->next)
         rc = add(queue, registration);
     return rc;
@@ -176,59 +240,91 @@ static int add_to_all(struct ros2_client *client, const struct ros2i_registratio
 int ros2i_registration_begin(struct ros2_client *client, struct ros2i_registration *registration,
                              uint64_t deadline_ns)
 {
-    struct ros2i_registrations *all = &client->registrations;
-    tell_stale(client, deadline_ns);
+    while (tell_stale(client, deadline_ns) > 0)
+        ;
     ros2i_fork_stop();
-    registration->serial = ++all->last_serial;
-    registration->next = all->first;
-    all->first = registration;
     int rc = add_to_all(client, registration);
     ros2i_fork_go_on();
-    if (rc == 0)
-        rc = tell_new(client, deadline_ns);
-    if (rc == 0)
-        return 0;
+    bool told = rc == 0;
+    while (told && (rc = tell_new(client, registration->serial, deadline_ns)) > 0)
+        ;
     char text[ROS2I_ERROR_MAX];
     strcpy(text, ros2i_error());
-    ros2i_registration_end(client, registration, deadline_ns);
+    ros2i_fork_stop();
+    if (rc < 0)
+        ros2i_registration_withdraw(client, registration);
+    else
+        publish(client, registration);
+    ros2i_fork_go_on();
+    if (rc == 0)
+        return 0;
+    ros2i_registration_tell_gone(client);
     return ros2i_fail(-rc, "%s", text);
 }
 
-void ros2i_registration_end(struct ros2_client *client, struct ros2i_registration *registration,
-                            uint64_t deadline_ns)
+void ros2i_registration_withdraw(struct ros2_client *client,
+                                 const struct ros2i_registration *registration)
 {
-    ros2i_fork_stop();
-    unlink_from(&client->registrations, registration);
+    struct ros2i_registration **link = &client->registrations.first;
+    while (*link && *link != registration)
+        link = &(*link)->next;
+    if (!*link)
+        return; /* it is another process's: made before a fork */
+    *link = registration->next;
     for (struct ros2i_queue *queue = client->queues; queue; queue = queue->next)
         remove_from(queue, registration->serial);
-    ros2i_fork_go_on();
-    tell_stale(client, deadline_ns);
 }
 
-int ros2i_registration_add_queue(struct ros2i_queue *queue)
+void ros2i_registration_tell_gone(struct ros2_client *client)
+{
+    uint64_t deadline_ns = tell_deadline(client);
+    while (tell_stale(client, deadline_ns) > 0)
+        ;
+}
+
+void ros2i_registration_add_queue(struct ros2i_queue *queue)
 {
     struct ros2_client *client = queue->client;
-    int rc = 0;
-    for (struct ros2i_registration *r = client->registrations.first; r && rc == 0; r = r->next)
-        rc = add(queue, r);
-    if (rc == 0 && client->registrations.first)
-        ros2i_worker_tell(client);
-    return rc;
+    struct ros2i_registration *r = client->registrations.first;
+    if (!r)
+        return;
+    for (; r; r = r->next)
+        if (add(queue, r) < 0)
+            ros2i_log(ROS2_LOG_INFO, "core", "queue %u goes without registered memory: %s",
+                      queue->number, ros2i_error());
+    ros2i_worker_tell(client);
 }
 
-void ros2i_registration_tell(struct ros2_client *client, uint64_t deadline_ns)
+void ros2i_registration_tell(struct ros2_client *client)
 {
-    tell_stale(client, deadline_ns);
-    if (tell_new(client, deadline_ns) < 0)
-        ros2i_log(ROS2_LOG_INFO, "core", "a queue goes without registered memory: %s",
+    uint64_t deadline_ns = tell_deadline(client);
+    unsigned told = 0;
+    int rc = 1;
+    while (rc > 0 && told < TELL_MOST && !is_ending(client)) {
+        rc = tell_stale(client, deadline_ns);
+        if (rc == 0)
+            rc = tell_new(client, 0, deadline_ns);
+        if (rc == -EDQUOT)
+            rc = 1;
+        told++;
+    }
+    if (rc < 0)
+        ros2i_log(ROS2_LOG_INFO, "core", "the daemon is told of registered memory later: %s",
                   ros2i_error());
+    if (rc <= 0)
+        return;
+    pthread_mutex_lock(&client->lock);
+    ros2i_worker_tell(client);
+    pthread_mutex_unlock(&client->lock);
 }
 
 void ros2i_registration_drop_queue(struct ros2i_queue *queue)
 {
     const struct ros2i_registered_table *table = &queue->channel->registered;
-    for (size_t i = 0; i < table->count; i++)
+    for (size_t i = 0; i < table->count; i++) {
         add_stale(queue->client, table->entry[i]->id);
+        add_stale(queue->client, table->entry[i]->old_id);
+    }
 }
 
 void ros2i_registration_after_fork(struct ros2_client *client)

@@ -5,18 +5,20 @@
 #ifndef ROS2I_REGISTRATION_H
 #define ROS2I_REGISTRATION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct ros2_client;
 struct ros2i_queue;
 
-/* A piece of memory. Its user's; lives until ros2i_registration_end(). */
+/* A piece of memory. Its user's; lives from _begin() to _withdraw(). */
 struct ros2i_registration {
     uint64_t serial;
     void *addr;
     size_t len;
     unsigned rights; /* enum ros2_region_right */
+    bool published;  /* requests may name it where the daemon knows it */
     struct ros2i_registration *next;
 };
 
@@ -27,19 +29,21 @@ struct ros2i_registrations { /* guarded by client->lock */
     size_t stale_count, stale_capacity;
 };
 
-/* Blocks until the daemon knows of it on every queue that there is. After an error nothing is left: -ENOMEM, -EMFILE,
- * -EDQUOT (the tenant's limits), and those of a control call. */
+/* Blocks until the daemon has been told of it for every queue that there is; before that no request names it. After an error
+ * nothing is left here: -ENOMEM, -EMFILE, -EDQUOT (the tenant's limits), and those of a control call. */
 int ros2i_registration_begin(struct ros2_client *client, struct ros2i_registration *registration,
                              uint64_t deadline_ns);
-/* No operation uses the memory. When it returns nothing has access to it; it blocks for telling the daemon, at most until
- * deadline_ns. */
-void ros2i_registration_end(struct ros2_client *client, struct ros2i_registration *registration,
-                            uint64_t deadline_ns);
+/* With all queues at the fork gate. Nothing has access to it afterwards. */
+void ros2i_registration_withdraw(struct ros2_client *client,
+                                 const struct ros2i_registration *registration);
+/* Tells the daemon what is gone. Blocks, for some seconds at most. */
+void ros2i_registration_tell_gone(struct ros2_client *client);
 
-/* queue is new. With client->lock held. 0, -ENOMEM, -EMFILE. */
-int ros2i_registration_add_queue(struct ros2i_queue *queue);
-/* The worker: tells the daemon what new queues have, and what is gone. Blocks. */
-void ros2i_registration_tell(struct ros2_client *client, uint64_t deadline_ns);
+/* queue is new. With client->lock held. Where there is no room for its regions it goes without. */
+void ros2i_registration_add_queue(struct ros2i_queue *queue);
+/* The worker: tells the daemon what new queues have, and what is gone. Blocks, for some seconds at most;
+ * what is left then it is given as new work. */
+void ros2i_registration_tell(struct ros2_client *client);
 /* queue is about to be destroyed. With client->lock held. */
 void ros2i_registration_drop_queue(struct ros2i_queue *queue);
 /* In a forked child, with client->lock held: what is registered is the parent's; here it is ordinary memory. */

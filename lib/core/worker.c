@@ -124,6 +124,7 @@ static struct ros2i_batch *take(struct ros2i_worker *worker)
     if (!worker->first)
         worker->last = NULL;
     worker->current = batch;
+    worker->to_tell &= batch->kind != ROS2I_TASK_TELL;
     return batch;
 }
 
@@ -287,7 +288,7 @@ static void run(struct ros2_client *client, struct ros2i_batch *batch)
     else if (batch->kind == ROS2I_TASK_ATTACH)
         run_attach(client, batch);
     else
-        ros2i_registration_tell(client, batch->deadline_ns);
+        ros2i_registration_tell(client);
 }
 
 /* -- the thread -- */
@@ -462,9 +463,12 @@ void ros2i_worker_forget(struct ros2_client *client, struct ros2i_postbox *mail)
 
 void ros2i_worker_tell(struct ros2_client *client)
 {
+    if (client->worker.to_tell || client->worker.stopping)
+        return;
     struct ros2i_batch *batch = new_batch(client, NULL, ROS2I_TASK_TELL, 0, 0);
     if (batch && wake_thread(client) == 0) {
         append(&client->worker, batch);
+        client->worker.to_tell = true;
     } else {
         free(batch);
         ros2i_log(ROS2_LOG_INFO, "core",

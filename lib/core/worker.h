@@ -26,6 +26,7 @@ struct ros2i_worker { /* guarded by client->lock */
     bool started; /* there is a thread to join */
     bool running; /* it will look for batches again */
     bool stopping;
+    bool to_tell;                     /* a batch for registered memory is among those not begun */
     struct ros2i_batch *first, *last; /* not begun */
     struct ros2i_batch *current;      /* the thread's; only its mail is guarded */
 };

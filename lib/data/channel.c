@@ -193,6 +193,7 @@ static void step(struct ros2i_channel *ch, const struct event *event)
 
 void ros2i_channel_lost(struct ros2i_channel *ch, int err)
 {
+    ch->wake = ch->lent; /* to connect again */
     step(ch, &(struct event){.kind = EVENT_LOST, .err = err});
 }
 
@@ -347,17 +348,16 @@ static void free_channel(struct ros2i_channel *ch)
 
 void ros2i_channel_destroy(struct ros2i_channel *ch)
 {
+    /* The caller may be another thread; what ends now is done by it. */
+    ch->ops->domain_lend(ch->domain, 1);
     end_settled(ch);
     if (ch->active > 0)
         step(ch, &(struct event){.kind = EVENT_CLOSE,
                                  .err = ros2i_fail(ECANCELED, "the channel was closed")});
-    /* Nothing waits to be sent that matters, so no ep_close(). Without registered memory only domain_close() is left. */
-    if (ch->registered.count > 0) {
-        ros2i_channel_lend(ch, true);
-        if (ch->ep)
-            ch->ops->ep_abort(ch->ep);
-        ch->ep = NULL;
-    }
+    /* Nothing waits to be sent that matters, so no ep_close(). Without a connection nothing keeps registered memory busy. */
+    if (ch->ep)
+        ch->ops->ep_abort(ch->ep);
+    ch->ep = NULL;
     free_channel(ch);
 }
 
@@ -373,6 +373,9 @@ void ros2i_channel_abandon(struct ros2i_channel *ch)
 
 void ros2i_channel_lend(struct ros2i_channel *ch, bool lent)
 {
+    if (ch->wake && !lent)
+        ch->ops->domain_wake(ch->domain);
+    ch->wake = false;
     ch->lent = lent;
     ch->ops->domain_lend(ch->domain, lent);
 }
@@ -402,6 +405,7 @@ void ros2i_channel_settle(struct ros2i_channel *ch, struct ros2i_op *op)
         return;
     if (ch->lent) {
         ros2i_op_list_append(&ch->settled, op);
+        ch->wake = true;
         return;
     }
     ros2i_timers_disarm(&ch->timers, &op->timer);
@@ -433,6 +437,7 @@ int ros2i_channel_submit(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t
 void ros2i_channel_cancel(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t now_ns)
 {
     ch->now_ns = now_ns;
+    end_settled(ch); /* op may be one of them */
     ros2i_quiesce_cancel(ch, op);
 }
 

@@ -61,7 +61,7 @@ struct ros2i_channel {
     struct ros2i_negotiated negotiated; /* credits 0: never was READY */
     struct ros2i_inflight inflight;
     struct ros2i_registered_table registered;
-    bool lent;                    /* to another thread than the owner */
+    bool lent, wake; /* to another thread than the owner; which has to look at the channel then */
     struct ros2i_op_list settled; /* ended meanwhile, not done */
     struct ros2i_op_list pending; /* operations with pieces to issue, first come first served */
     struct ros2i_timers timers;   /* of operations */
@@ -92,9 +92,9 @@ void ros2i_channel_destroy(struct ros2i_channel *ch);
 /* In a forked child: drops what fork() copied. Sends nothing, runs no done(); the parent's connection is not touched. */
 void ros2i_channel_abandon(struct ros2i_channel *ch);
 
-/* Lent, another thread than the owner may call what registered.h and quiesce.h have; given back, the owner is woken. The caller
- * sees to it that the owner makes no call meanwhile. An operation that ends while the channel is lent is done() when the owner
- * makes progress. */
+/* While it is lent another thread than the owner may call what registered.h and quiesce.h have; the caller sees to it that the
+ * owner makes no call. An operation that ends meanwhile is done() when the owner makes its next call, and an owner who sleeps
+ * is woken for that, and for a lost connection. */
 void ros2i_channel_lend(struct ros2i_channel *ch, bool lent);
 
 /* What the queue's next channel has to go on from. */

@@ -3,8 +3,8 @@
  *
  * At the deadline, or when its owner cancels it, CANCEL is sent for each request in flight, and the operation waits a
  * grace period for the answers, which tell whether it took effect after all. At the end of the grace period the memory is
- * deregistered, which is final on a transport that revokes; where the transport says -EBUSY, or the memory is to stay
- * registered, the connection is aborted first, after which nothing moves. Only then does done() run. An inline request exposes nothing: an unanswered read ends
+ * deregistered, which is final on a transport that revokes; where the transport says -EBUSY, or other requests name the same
+ * region, the connection is aborted first, after which nothing moves. Only then does done() run. An inline request exposes nothing: an unanswered read ends
  * at the deadline itself. */
 #include "config.h"
 
@@ -51,7 +51,7 @@ static int taken_by_breaking(void)
 int ros2i_quiesce_hide(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
     if (slot->registered && ch->ep && slot->state != ROS2I_SLOT_QUEUED)
-        return -EBUSY;
+        return ros2i_registered_renew(ch, &slot->registered);
     ros2i_registered_give(ch, &slot->registered);
     if (!slot->region)
         return 0;

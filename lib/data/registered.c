@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registered memory of a channel. Always holds: entries are in the order of their addresses, and `used` of them have users. */
+/* Registered memory of a channel. Always holds: entries are in the order of their addresses, `used` of
+ * them have users, and one with users has a region and an id. */
 #include "config.h"
 
 #include "lib/data/registered.h"
@@ -65,12 +66,12 @@ int ros2i_registered_add(struct ros2i_channel *ch, uint64_t serial, void *addr, 
     return 0;
 }
 
-static size_t index_of(const struct ros2i_registered_table *table, uint64_t serial)
+struct ros2i_registered *ros2i_registered_of(const struct ros2i_channel *ch, uint64_t serial)
 {
-    size_t at = 0;
-    while (at < table->count && table->entry[at]->serial != serial)
-        at++;
-    return at;
+    for (size_t i = 0; i < ch->registered.count; i++)
+        if (ch->registered.entry[i]->serial == serial)
+            return ch->registered.entry[i];
+    return NULL;
 }
 
 struct ros2i_registered *ros2i_registered_by_ticket(const struct ros2i_channel *ch, uint64_t ticket)
@@ -81,53 +82,54 @@ struct ros2i_registered *ros2i_registered_by_ticket(const struct ros2i_channel *
     return NULL;
 }
 
-struct ros2i_registered *ros2i_registered_unasked(const struct ros2i_channel *ch)
+struct ros2i_registered *ros2i_registered_unasked(const struct ros2i_channel *ch, uint64_t serial)
 {
-    for (size_t i = 0; i < ch->registered.count; i++)
-        if (!ch->registered.entry[i]->asked)
-            return ch->registered.entry[i];
+    for (size_t i = 0; i < ch->registered.count; i++) {
+        struct ros2i_registered *entry = ch->registered.entry[i];
+        if (!entry->asked && entry->region && (serial == 0 || serial == entry->serial))
+            return entry;
+    }
     return NULL;
 }
 
 /* -- ending -- */
 
-/* Only a daemon that reads without having been asked to is in the middle of it now. */
+/* Without a connection nothing of it is busy. */
 static void deregister(struct ros2i_channel *ch, struct ros2i_registered *entry)
 {
-    assert(entry->users == 0);
-    int rc = ch->ops->region_deregister(entry->region);
-    if (rc < 0 && ch->ep) {
-        ros2i_channel_lost(ch,
-                           ros2i_fail(EBUSY, "the connection was broken to take registered memory "
-                                             "back that the daemon was reading"));
+    if (!entry->region)
+        return;
+    int rc = entry->users > 0 ? -EBUSY : ch->ops->region_deregister(entry->region);
+    if (rc < 0) {
+        ros2i_channel_lost(
+            ch, ros2i_fail(EBUSY, "the connection was broken to take registered memory back"));
+        assert(entry->users == 0);
         rc = ch->ops->region_deregister(entry->region);
     }
     assert(rc == 0);
     (void)rc;
 }
 
-uint64_t ros2i_registered_remove(struct ros2i_channel *ch, uint64_t serial)
+void ros2i_registered_remove(struct ros2i_channel *ch, struct ros2i_registered *entry)
 {
     struct ros2i_registered_table *table = &ch->registered;
-    size_t at = index_of(table, serial);
-    if (at == table->count)
-        return 0;
-    struct ros2i_registered *entry = table->entry[at];
-    uint64_t id = entry->id;
+    size_t at = 0;
+    entry->named = false; /* to replays, too */
     deregister(ch, entry);
+    while (table->entry[at] != entry)
+        at++;
     free(entry);
     table->count--;
     memmove(&table->entry[at], &table->entry[at + 1],
             (table->count - at) * sizeof(table->entry[0]));
-    return id;
 }
 
 void ros2i_registered_fini(struct ros2i_channel *ch)
 {
     struct ros2i_registered_table *table = &ch->registered;
     for (size_t i = 0; i < table->count; i++) {
-        ch->ops->region_deregister(
-            table->entry[i]->region); /* no endpoint is left to keep it busy */
+        if (table->entry[i]->region)
+            ch->ops->region_deregister(table->entry[i]->region);
         free(table->entry[i]);
     }
     free(table->entry);
@@ -145,7 +147,7 @@ struct ros2i_registered *ros2i_registered_take(struct ros2i_channel *ch, const v
     const char *from = addr;
     size_t at = position(table, from);
     struct ros2i_registered *entry = at > 0 ? table->entry[at - 1] : NULL;
-    if (!entry || entry->id == 0 || !(entry->rights & right) ||
+    if (!entry || !entry->named || !(entry->rights & right) ||
         (size_t)(from - entry->addr) > entry->len ||
         len > entry->len - (size_t)(from - entry->addr))
         return NULL;
@@ -163,4 +165,22 @@ void ros2i_registered_give(struct ros2i_channel *ch, struct ros2i_registered **e
     *entry_p = NULL;
     assert(entry->users > 0);
     ch->registered.used -= --entry->users == 0;
+}
+
+int ros2i_registered_renew(struct ros2i_channel *ch, struct ros2i_registered **entry_p)
+{
+    struct ros2i_registered *entry = *entry_p;
+    if (entry->users > 1 || !(ch->ops->flags & ROS2_TRANSPORT_REVOKES))
+        return -EBUSY;
+    int rc = ch->ops->region_deregister(entry->region);
+    if (rc < 0)
+        return rc;
+    ros2i_registered_give(ch, entry_p);
+    entry->old_id = entry->id;
+    entry->id = 0;
+    entry->named = entry->asked = false;
+    if (ch->ops->region_register(ch->domain, entry->addr, entry->len, entry->rights,
+                                 ROS2_MEMORY_HOST, &entry->region) < 0)
+        entry->region = NULL; /* its memory is named as if it were not registered */
+    return 0;
 }

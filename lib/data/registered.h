@@ -2,8 +2,9 @@
 /* Memory that a channel's domain has registered for longer than one operation, and that the daemon knows by an id of
  * Memory.Register: what lies in it is named by that id. Owner: the channel's thread, or who holds all queues at the fork gate.
  *
- * A request that names such memory leaves it registered when it ends. Without an answer the connection is broken, which ends
- * what may still be on its way to the memory; another request of this connection could be on its way there, too. */
+ * A request that names such memory leaves it registered when it is answered. One that ends without an answer has its region
+ * deregistered like any other, if no other request of the channel names it (then the daemon is to be told of a new one);
+ * else the connection is broken, which ends whatever may still be on its way there, and the others are replayed. */
 #ifndef ROS2I_REGISTERED_H
 #define ROS2I_REGISTERED_H
 
@@ -23,10 +24,12 @@ struct ros2i_registered {
     uint64_t serial; /* whose it is: unique in a channel, of the submitter's choice */
     char *addr;
     size_t len;
-    unsigned rights; /* enum ros2_region_right */
-    struct ros2_region *region;
-    uint64_t id;     /* the daemon's; 0: not known to it, so no request names it */
-    bool asked;      /* somebody sees to that, or has in vain */
+    unsigned rights;            /* enum ros2_region_right */
+    struct ros2_region *region; /* NULL: could not be registered again */
+    uint64_t id;                /* the daemon's; 0: not known to it */
+    uint64_t old_id;            /* of a region that is gone, until the daemon is told; 0: none */
+    bool named;                 /* requests may name it */
+    bool asked;                 /* somebody sees to it that the daemon knows it, or has in vain */
     uint64_t ticket; /* of who has asked: names it among all channels of a client, ever */
     unsigned users;
 };
@@ -38,22 +41,27 @@ struct ros2i_registered_table {
     unsigned used; /* entries with users */
 };
 
-/* addr: borrowed until _remove(). 0, -ENOMEM, -EMFILE, -ENOTSUP. */
+/* addr: borrowed until _remove(). Not named yet. 0, -ENOMEM, -EMFILE, -ENOTSUP. */
 int ros2i_registered_add(struct ros2i_channel *ch, uint64_t serial, void *addr, size_t len,
                          unsigned rights);
-/* The first that nobody has asked for; NULL: none. */
-struct ros2i_registered *ros2i_registered_unasked(const struct ros2i_channel *ch);
+/* The first that nobody has asked for, of serial, or with serial 0 of any; NULL: none. */
+struct ros2i_registered *ros2i_registered_unasked(const struct ros2i_channel *ch, uint64_t serial);
+/* NULL: it is gone. */
+struct ros2i_registered *ros2i_registered_of(const struct ros2i_channel *ch, uint64_t serial);
 struct ros2i_registered *ros2i_registered_by_ticket(const struct ros2i_channel *ch,
                                                     uint64_t ticket);
-/* Ends remote access for good, at the price of the connection if need be. No operation uses the memory. Returns the daemon's
- * id, which is to be unregistered there, or 0: it has none. */
-uint64_t ros2i_registered_remove(struct ros2i_channel *ch, uint64_t serial);
-/* Ends remote access to all; no operation is left. */
+/* Ends remote access for good, at the price of the connection if need be: requests that name it are replayed without. entry is
+ * gone afterwards; its ids are the daemon's to be told of. */
+void ros2i_registered_remove(struct ros2i_channel *ch, struct ros2i_registered *entry);
+/* Ends remote access to all; no operation and no connection is left. */
 void ros2i_registered_fini(struct ros2i_channel *ch);
 
 /* One that holds [addr, addr + len), has the right and may be named now; counts the caller in. NULL: none. */
 struct ros2i_registered *ros2i_registered_take(struct ros2i_channel *ch, const void *addr,
                                                size_t len, unsigned right);
 void ros2i_registered_give(struct ros2i_channel *ch, struct ros2i_registered **entry_p);
+/* For the request that alone names it and ends without an answer: ends remote access, and registers it anew, so that it is
+ * unasked again. 0: the caller is counted out. -EBUSY: the peer is being sent bytes of it, or others name it. */
+int ros2i_registered_renew(struct ros2i_channel *ch, struct ros2i_registered **entry_p);
 
 #endif

@@ -2,7 +2,7 @@
 /* How an answer ends a piece. Owner: the channel's thread.
  *
  * Nothing in a reply is believed before check_shape() has held it against the request. The memory is taken back from the
- * daemon before its checksum is computed, so what was checked is what the caller gets. */
+ * daemon before its checksum is computed, so what was checked is what the caller gets; memory that stays registered is not. */
 #include "config.h"
 
 #include "lib/data/reply.h"

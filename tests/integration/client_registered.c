@@ -207,19 +207,32 @@ static void *read_all_the_time(void *arg)
     return good ? arg : NULL;
 }
 
+/* Of the very memory that they read into. Every third registration is one too many for the daemon. */
 static void registering_goes_on_beside_reads_of_others(void **state)
 {
+    struct ros2_buf *fill[REGIONS], *buf[2];
     pthread_t thread[2];
     void *good;
     (void)state;
     atomic_store(&stop, false);
     for (size_t i = 0; i < 2; i++)
         pthread_create(&thread[i], NULL, read_all_the_time, memory + i * LEN);
-    for (int i = 0; i < 100; i++) {
-        struct ros2_buf *buf = registered(data, LEN);
-        if (i % 10 == 0)
-            assert_int_equal(ros2_pwrite(file, data, LEN, 0), LEN);
-        assert_ok(ros2_buf_unregister(buf));
+    for (int i = 0; i < 60; i++) {
+        unsigned filled = 0;
+        if (i % 3 == 2)
+            while (filled < REGIONS &&
+                   ros2_buf_register(client, data, 1, BOTH, ROS2_BUF_HOST, &fill[filled]) == 0)
+                filled++;
+        for (size_t k = 0; k < 2; k++) {
+            buf[k] = NULL;
+            int rc = ros2_buf_register(client, memory + k * LEN, LEN, BOTH, ROS2_BUF_HOST, &buf[k]);
+            if (rc != -EDQUOT || i % 3 != 2)
+                assert_ok(rc);
+        }
+        while (filled > 0)
+            assert_ok(ros2_buf_unregister(fill[--filled]));
+        for (size_t k = 0; k < 2; k++)
+            assert_ok(ros2_buf_unregister(buf[k]));
     }
     atomic_store(&stop, true);
     for (int i = 0; i < 2; i++) {
@@ -253,7 +266,7 @@ struct waiter {
     struct ros2_client *client;
     struct ros2_file *file;
     uint8_t *taken, *other;
-    _Atomic bool waits;
+    _Atomic bool connected, stopped, waits;
     int64_t taken_result, other_result;
     uint64_t taken_ns;
 };
@@ -265,6 +278,12 @@ static void *wait_for_two(void *arg)
     struct ros2_queue *queue;
     struct ros2_completion done;
     assert_ok(ros2_queue_create(w->client, 4, NULL, &queue));
+    assert_ok(ros2_prepare_read(queue, w->file, w->other, 10, 0, 0, 60 * S));
+    assert_int_equal(ros2_queue_submit(queue), 1);
+    assert_int_equal(ros2_queue_reap(queue, &done, 1, 1, 60 * S), 1);
+    atomic_store(&w->connected, true);
+    while (!atomic_load(&w->stopped))
+        sched_yield();
     assert_ok(ros2_prepare_read(queue, w->file, w->taken, LEN, 0, 1, 60 * S));
     assert_ok(ros2_prepare_read(queue, w->file, w->other, LEN, 0, 2, 60 * S));
     assert_int_equal(ros2_queue_submit(queue), 2);
@@ -291,9 +310,12 @@ static void unregistering_breaks_what_another_thread_has_in_flight(void **state)
     w.client = daemon_connect_with(&d, &options);
     w.file = must_open(w.client, "/data", O_RDONLY);
     assert_ok(ros2_buf_register(w.client, memory, LEN, BOTH, ROS2_BUF_HOST, &buf));
+    pthread_create(&thread, NULL, wait_for_two, &w);
+    while (!atomic_load(&w.connected))
+        sched_yield();
     assert_int_equal(kill(d.pid, SIGSTOP), 0);
     assert_int_equal(waitpid(d.pid, &status, WUNTRACED), d.pid);
-    pthread_create(&thread, NULL, wait_for_two, &w);
+    atomic_store(&w.stopped, true);
     while (!atomic_load(&w.waits))
         sched_yield();
     assert_ok(ros2_buf_unregister(buf));

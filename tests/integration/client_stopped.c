@@ -124,6 +124,11 @@ static void lane_setup(struct lane *lane)
     lane->area[REGISTERED] = malloc(AREA_LEN);
     lane->beyond = malloc(AREA_LEN);
     assert_true(lane->area[PLAIN] && lane->area[REGISTERED] && lane->beyond);
+    /* The queue is there, so the daemon knows the memory when this returns. */
+    assert_ok(ros2_prepare_read(lane->queue, lane->data, lane->beyond, 1, 0, 0, 0));
+    assert_int_equal(ros2_queue_submit(lane->queue), 1);
+    struct ros2_completion done;
+    assert_int_equal(ros2_queue_reap(lane->queue, &done, 1, 1, ROS2_FOREVER), 1);
     int rc = ros2_buf_register(lane->client, lane->area[REGISTERED], AREA_LEN, ROS2_BUF_TARGET,
                                ROS2_BUF_HOST, &lane->registered);
     if (rc != -ENOTSUP || strcmp(test_transport(), "shm") != 0)

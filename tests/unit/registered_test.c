@@ -27,14 +27,16 @@ static uint8_t memory[3 * LEN];
 /* As the answer to Memory.Register does it: both ends know the region. */
 static void name(struct world *w)
 {
-    struct ros2i_registered *entry = ros2i_registered_unasked(w->channel);
+    struct ros2i_registered *entry = ros2i_registered_unasked(w->channel, 0);
     assert_non_null(entry);
+    assert_ptr_equal(entry, ros2i_registered_unasked(w->channel, SERIAL));
+    assert_null(ros2i_registered_unasked(w->channel, SERIAL + 1));
     int len =
         w->channel->ops->region_pack(entry->region, w->peer.region_key, sizeof(w->peer.region_key));
     assert_true(len > 0);
     w->peer.region_key_len = (size_t)len;
     w->peer.region_id = ID;
-    entry->asked = true;
+    entry->asked = entry->named = true;
     entry->id = ID;
 }
 
@@ -43,6 +45,12 @@ static void add(struct world *w, unsigned rights)
     memset(memory, 0xee, sizeof(memory));
     assert_int_equal(ros2i_registered_add(w->channel, SERIAL, memory, 2 * LEN, rights), 0);
     name(w);
+}
+
+static void remove_it(struct world *w)
+{
+    ros2i_registered_remove(w->channel, ros2i_registered_of(w->channel, SERIAL));
+    assert_null(ros2i_registered_of(w->channel, SERIAL));
 }
 
 static const struct ros2i_segment *last_segment(const struct world *w)
@@ -100,11 +108,11 @@ static void until_the_daemon_knows_it_tokens_do(void **state)
     assert_int_equal(ros2i_registered_add(w->channel, SERIAL, memory, LEN, BOTH), 0);
     assert_int_equal(world_do(w, &op, ROS2I_OP_READ, memory, LEN, 0), LEN);
     assert_int_equal(last_segment(w)->kind, ROS2I_SEGMENT_TOKEN);
-    assert_int_equal(ros2i_registered_remove(w->channel, SERIAL), 0);
+    remove_it(w);
 }
 
-/* After which nothing can land there (tests/integration/client_stopped), and what else was under way is asked for again. */
-static void a_deadline_breaks_the_connection(void **state)
+/* Where no other request names the region. What the daemon sends afterwards goes nowhere. */
+static void a_deadline_ends_the_region_and_not_the_connection(void **state)
 {
     struct world *w = *state;
     struct ros2i_op late, other;
@@ -117,17 +125,67 @@ static void a_deadline_breaks_the_connection(void **state)
     assert_int_equal(w->peer.seen[0].segment.kind, ROS2I_SEGMENT_REGION);
     world_run_until(w, 10000000, late.phase == ROS2I_OP_DONE);
     assert_int_equal(late.result, -ETIMEDOUT);
+    memset(memory, 0xee, sizeof(memory));
+    peer_answer(&w->peer, 0);
+    peer_answer(&w->peer, 1);
+    world_run_until(w, 1000, other.phase == ROS2I_OP_DONE);
+    assert_int_equal(other.result, LEN);
+    assert_memory_equal(elsewhere, w->peer.file, LEN);
+    assert_untouched(memory, LEN);
+    assert_int_equal(w->channel->late_replies, 1);
+    assert_int_equal(w->peer.connections, 1);
+    w->peer.hold = false;
+    assert_int_equal(world_do(w, &late, ROS2I_OP_READ, memory, LEN, 0), LEN);
+    assert_int_equal(last_segment(w)->kind, ROS2I_SEGMENT_TOKEN);
+    /* The daemon is to be told: the old region is gone, there is a new one. */
+    assert_int_equal(ros2i_registered_of(w->channel, SERIAL)->old_id, ID);
+    name(w);
+    assert_int_equal(world_do(w, &late, ROS2I_OP_READ, memory, LEN, 0), LEN);
+    assert_int_equal(last_segment(w)->kind, ROS2I_SEGMENT_REGION);
+    assert_memory_equal(memory, w->peer.file, LEN);
+}
+
+/* Whose data would be thrown away with that of the one that is late. */
+static void a_deadline_breaks_the_connection_where_others_name_the_region(void **state)
+{
+    struct world *w = *state;
+    struct ros2i_op late, other;
+    add(w, BOTH);
+    w->peer.hold = true;
+    world_submit(w, &late, ROS2I_OP_READ, memory, LEN, 0, 0, TIMEOUT_NS);
+    world_submit(w, &other, ROS2I_OP_READ, memory + LEN, LEN, 0, 0, 60 * ROS2I_NS_PER_S);
+    world_run_until(w, 1000, w->peer.seen_count == 2);
+    world_run_until(w, 10000000, late.phase == ROS2I_OP_DONE);
+    assert_int_equal(late.result, -ETIMEDOUT);
     assert_int_not_equal(w->channel->state, ROS2I_CHANNEL_READY);
     assert_int_equal(w->channel->registered.used, 0);
+    memset(memory, 0xee, sizeof(memory));
     w->peer.hold = false;
     world_run_until(w, 1000000, other.phase == ROS2I_OP_DONE);
     assert_int_equal(other.result, LEN);
-    assert_memory_equal(elsewhere, w->peer.file, LEN);
+    assert_memory_equal(memory + LEN, w->peer.file, LEN);
     assert_untouched(memory, LEN);
     assert_int_equal(w->peer.connections, 2);
     /* It is still registered. */
     assert_int_equal(world_do(w, &late, ROS2I_OP_READ, memory, LEN, 0), LEN);
     assert_int_equal(last_segment(w)->kind, ROS2I_SEGMENT_REGION);
+}
+
+/* Requests that name it are made again, by token. */
+static void it_can_be_removed_in_the_middle_of_a_read(void **state)
+{
+    struct world *w = *state;
+    struct ros2i_op op;
+    add(w, BOTH);
+    w->peer.hold = true;
+    world_submit(w, &op, ROS2I_OP_READ, memory, LEN, 0, 0, 60 * ROS2I_NS_PER_S);
+    world_run_until(w, 1000, w->peer.seen_count == 1);
+    w->peer.hold = false;
+    remove_it(w);
+    world_run_until(w, 1000000, op.phase == ROS2I_OP_DONE);
+    assert_int_equal(op.result, LEN);
+    assert_int_equal(last_segment(w)->kind, ROS2I_SEGMENT_TOKEN);
+    assert_memory_equal(memory, w->peer.file, LEN);
 }
 
 static void a_cancel_that_is_answered_breaks_nothing(void **state)
@@ -175,14 +233,13 @@ static void after_it_is_removed_its_key_opens_nothing(void **state)
     peer_put_unasked(&w->peer, 0, 1000); /* the daemon may, as long as it is registered */
     world_run_until(w, 0, memcmp(memory, w->peer.file, 1000) == 0);
     memset(memory, 0xee, sizeof(memory));
-    assert_int_equal(ros2i_registered_remove(w->channel, SERIAL), ID);
+    remove_it(w);
     peer_put_unasked(&w->peer, 0, 1000);
     for (int i = 0; i < 500; i++)
         world_turn(w);
     assert_untouched(memory, sizeof(memory));
     assert_int_equal(world_do(w, &op, ROS2I_OP_READ, memory, LEN, 0), LEN);
     assert_int_equal(last_segment(w)->kind, ROS2I_SEGMENT_TOKEN);
-    assert_int_equal(ros2i_registered_remove(w->channel, SERIAL), 0);
 }
 
 static void only_so_many_are_named_at_once(void **state)
@@ -193,8 +250,8 @@ static void only_so_many_are_named_at_once(void **state)
         /* Downwards, so that each goes in front of the others. */
         uint8_t *at = memory + (ROS2I_REGISTERED_AT_ONCE - i) * 1000;
         assert_int_equal(ros2i_registered_add(w->channel, i + 1, at, 1000, BOTH), 0);
-        entry = ros2i_registered_unasked(w->channel);
-        entry->asked = true;
+        entry = ros2i_registered_unasked(w->channel, 0);
+        entry->asked = entry->named = true;
         entry->id = 100 + i;
     }
     for (unsigned i = 0; i < ROS2I_REGISTERED_AT_ONCE; i++) {
@@ -229,7 +286,7 @@ static void what_ends_while_the_channel_is_lent_is_done_by_its_owner(void **stat
     assert_true(ros2i_quiesce_uses(w->channel, memory, LEN));
     ros2i_quiesce_take_back(w->channel, memory, LEN);
     assert_false(ros2i_quiesce_uses(w->channel, memory, LEN));
-    assert_int_equal(ros2i_registered_remove(w->channel, SERIAL), ID);
+    remove_it(w);
     ros2i_channel_lend(w->channel, false);
     assert_int_equal(w->done, 0);
     assert_int_not_equal(op.phase, ROS2I_OP_DONE);
@@ -241,6 +298,24 @@ static void what_ends_while_the_channel_is_lent_is_done_by_its_owner(void **stat
     assert_int_equal(world_do(w, &op, ROS2I_OP_READ, memory, LEN, 0), LEN);
 }
 
+static void it_is_done_once_although_it_is_cancelled_then(void **state)
+{
+    struct world *w = *state;
+    struct ros2i_op op;
+    w->peer.hold = true;
+    world_submit(w, &op, ROS2I_OP_READ, memory, LEN, 0, 0, 60 * ROS2I_NS_PER_S);
+    world_run_until(w, 1000, w->peer.seen_count == 1);
+    ros2i_channel_lend(w->channel, true);
+    ros2i_quiesce_take_back(w->channel, memory, LEN);
+    ros2i_channel_lend(w->channel, false);
+    ros2i_channel_cancel(w->channel, &op, world_now_ns);
+    assert_int_equal(w->done, 1);
+    memset(&op, 0xee, sizeof(op)); /* its owner's again */
+    world_turn(w);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->channel->active, 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
@@ -248,12 +323,15 @@ int main(void)
         CASE(what_lies_in_it_is_named_by_its_id),
         CASE(what_does_not_is_named_by_a_token),
         CASE(until_the_daemon_knows_it_tokens_do),
-        CASE(a_deadline_breaks_the_connection),
+        CASE(a_deadline_ends_the_region_and_not_the_connection),
+        CASE(a_deadline_breaks_the_connection_where_others_name_the_region),
+        CASE(it_can_be_removed_in_the_middle_of_a_read),
         CASE(a_cancel_that_is_answered_breaks_nothing),
         CASE(a_lost_connection_is_made_up_for),
         CASE(after_it_is_removed_its_key_opens_nothing),
         CASE(only_so_many_are_named_at_once),
         CASE(what_ends_while_the_channel_is_lent_is_done_by_its_owner),
+        CASE(it_is_done_once_although_it_is_cancelled_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
