@@ -11,7 +11,8 @@ struct ros2i_spin {
     uint32_t most_ns;
     uint32_t slept;       /* waits that slept, since the last trial */
     uint32_t trial_after; /* so many */
-    bool trying;
+    uint32_t trial;       /* waits left of the trial; 0: none is on */
+    uint32_t missed;      /* waits in a row that slept */
 };
 
 /* most_ns: longer than an answer takes where polling for it pays. */

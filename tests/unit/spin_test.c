@@ -68,11 +68,37 @@ static void what_polling_did_not_bring_teaches_nothing(void **state)
     struct ros2i_spin spin;
     (void)state;
     ros2i_spin_init(&spin, MOST);
-    wait_often(&spin, 10 * MOST, 10);
+    wait_often(&spin, 10 * MOST, 20);
     assert_int_equal(spin.now_ns, LEAST);
     ros2i_spin_learn(&spin, 0, false);
     ros2i_spin_learn(&spin, LEAST + 1, false);
     assert_int_equal(spin.now_ns, LEAST);
+}
+
+/* One in a hundred is late, the others take most of the time that is polled for. */
+static void a_late_answer_now_and_then_changes_nothing(void **state)
+{
+    struct ros2i_spin spin;
+    (void)state;
+    ros2i_spin_init(&spin, MOST);
+    for (unsigned i = 0; i < 1000; i++) {
+        wait_often(&spin, 10 * MOST, 3);
+        assert_int_equal(wait_often(&spin, MOST - 10000, 97), 97ull * (MOST - 10000));
+    }
+}
+
+/* To wake it up takes longer than it would then take to answer. */
+static void a_trial_outlasts_a_daemon_that_sleeps(void **state)
+{
+    struct ros2i_spin spin;
+    (void)state;
+    ros2i_spin_init(&spin, MOST);
+    wait_often(&spin, 10 * MOST, 1000);
+    while (spin.now_ns < MOST)
+        wait_for(&spin, 10 * MOST);
+    wait_for(&spin, MOST + 1);
+    wait_for(&spin, MOST - 10000);
+    assert_int_equal(wait_often(&spin, MOST - 10000, 100), 100ull * (MOST - 10000));
 }
 
 int main(void)
@@ -81,6 +107,8 @@ int main(void)
         cmocka_unit_test(answers_in_time_are_polled_for),
         cmocka_unit_test(answers_that_take_longer_are_slept_for),
         cmocka_unit_test(answers_that_become_quick_are_noticed),
+        cmocka_unit_test(a_late_answer_now_and_then_changes_nothing),
+        cmocka_unit_test(a_trial_outlasts_a_daemon_that_sleeps),
         cmocka_unit_test(what_polling_did_not_bring_teaches_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
