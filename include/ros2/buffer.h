@@ -83,7 +83,7 @@ int ros2_buf_register(struct ros2_client *client, void *addr, size_t len, unsign
  * the session's end.
  * buf  from ros2_buf_register(); may be NULL; freed on success.
  * Threads: any, but not while another thread ends it. Blocks: up to the client's timeout_ns for what is in flight, then
- * up to 5 s for a daemon that does not answer.
+ * up to 4 s for a daemon that does not answer, or whose engine still works on what timed out.
  * Returns 0 or -EINVAL (it was allocated: ros2_buf_free() it). */
 int ros2_buf_unregister(struct ros2_buf *buf);
 

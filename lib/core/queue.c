@@ -235,6 +235,14 @@ static void attach(struct ros2i_queue *queue, uint64_t deadline_ns)
     ros2i_queue_attached(queue, rc);
 }
 
+/* A region was renewed. */
+static void tell(struct ros2i_queue *queue)
+{
+    pthread_mutex_lock(&queue->client->lock);
+    ros2i_worker_tell(queue->client);
+    pthread_mutex_unlock(&queue->client->lock);
+}
+
 /* -- waiting -- */
 
 uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait)
@@ -244,7 +252,11 @@ uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait)
     ros2i_fork_enter(&queue->busy);
     int events = ros2i_channel_progress(queue->channel, now_ns);
     queue->state = queue->channel->state;
+    bool untold = queue->channel->registered.untold;
+    queue->channel->registered.untold = false;
     ros2i_fork_leave(&queue->busy);
+    if (__builtin_expect(untold, 0))
+        tell(queue);
     if (wait->from_ns == 0)
         wait->from_ns = now_ns;
     if (!wait->slept && now_ns - wait->from_ns > wait->polled_ns)

@@ -19,8 +19,9 @@
 #include "lib/core/fork.h"
 #include "lib/core/queue.h"
 
-/* A control plane that does not answer holds up who unregisters, and the worker, for so long. */
-#define TELL_NS (5 * ROS2I_NS_PER_S)
+/* A control plane that does not answer, or a region that the daemon's engine still works on, holds up who unregisters, and the
+ * worker, for so long. */
+#define TELL_NS (2 * ROS2I_NS_PER_S)
 /* Regions that the worker tells of before it looks at its other work. */
 #define TELL_MOST 16u
 
@@ -94,21 +95,50 @@ static bool fill_report(struct ros2i_queue *queue, struct ros2i_registered *entr
     return true;
 }
 
-/* serial 0: of any registration. false: there is nothing to tell. */
-static bool next_report(struct ros2_client *client, uint64_t serial, struct report *report)
+static bool has_unasked(const struct ros2_client *client, uint64_t serial)
+{
+    bool any = false;
+    for (struct ros2i_queue *queue = client->queues; queue && !any; queue = queue->next)
+        any = ros2i_registered_unasked(queue->channel, serial) != NULL;
+    return any;
+}
+
+/* false: there is nothing to tell of it. */
+static bool report_of(struct ros2_client *client, uint64_t serial, struct report *report)
 {
     struct ros2i_registered *entry;
     for (struct ros2i_queue *queue = client->queues; queue; queue = queue->next) {
         while ((entry = ros2i_registered_unasked(queue->channel, serial)) != NULL) {
             entry->asked = true;
             entry->ticket = ++client->registrations.last_ticket;
-            add_stale(client, entry->old_id);
-            entry->old_id = 0;
             if (fill_report(queue, entry, report))
                 return true;
         }
     }
     return false;
+}
+
+/* serial 0: of any registration, but those whose _begin() is under way and tells of them itself. */
+static bool next_report(struct ros2_client *client, uint64_t serial, struct report *report)
+{
+    const struct ros2i_registration *r = client->registrations.first;
+    if (serial != 0)
+        return report_of(client, serial, report);
+    while (r && !(r->published && report_of(client, r->serial, report)))
+        r = r->next;
+    return r != NULL;
+}
+
+/* Renewed regions: the old ones first, since there may be room for no more. */
+static void collect_old(struct ros2_client *client)
+{
+    for (struct ros2i_queue *queue = client->queues; queue; queue = queue->next) {
+        struct ros2i_registered_table *table = &queue->channel->registered;
+        for (size_t i = 0; i < table->count; i++) {
+            add_stale(client, table->entry[i]->old_id);
+            table->entry[i]->old_id = 0;
+        }
+    }
 }
 
 static struct ros2i_registered *find_asked(const struct ros2_client *client, uint64_t ticket)
@@ -208,10 +238,16 @@ static int tell_new(struct ros2_client *client, uint64_t serial, uint64_t deadli
     return rc < 0 ? rc : 1;
 }
 
-static uint64_t tell_deadline(const struct ros2_client *client)
+/* Each once: one that cannot be told now does not hold up the others. */
+static void tell_all_stale(struct ros2_client *client)
 {
-    uint64_t limit_ns = ros2i_now_ns() + TELL_NS, deadline_ns = ros2i_client_deadline(client);
-    return deadline_ns < limit_ns ? deadline_ns : limit_ns;
+    pthread_mutex_lock(&client->lock);
+    size_t left = client->registrations.stale_count;
+    pthread_mutex_unlock(&client->lock);
+    uint64_t until_ns = ros2i_now_ns() + 2 * TELL_NS;
+    for (; left > 0 && ros2i_now_ns() < until_ns; left--)
+        if (tell_stale(client, ros2i_now_ns() + TELL_NS) == 0)
+            return;
 }
 
 static bool is_ending(struct ros2_client *client)
@@ -237,29 +273,58 @@ static int add_to_all(struct ros2_client *client, struct ros2i_registration *reg
     return rc;
 }
 
-int ros2i_registration_begin(struct ros2_client *client, struct ros2i_registration *registration,
-                             uint64_t deadline_ns)
+/* Until the daemon knows it on all queues, those included that were made meanwhile; then it may be named. Or an error. */
+static int tell_and_publish(struct ros2_client *client, struct ros2i_registration *registration,
+                            uint64_t deadline_ns)
 {
-    while (tell_stale(client, deadline_ns) > 0)
-        ;
-    ros2i_fork_stop();
-    int rc = add_to_all(client, registration);
-    ros2i_fork_go_on();
-    bool told = rc == 0;
-    while (told && (rc = tell_new(client, registration->serial, deadline_ns)) > 0)
-        ;
+    int rc;
+    bool over = false;
+    while (!over) {
+        while ((rc = tell_new(client, registration->serial, deadline_ns)) > 0)
+            ;
+        if (rc < 0)
+            return rc;
+        ros2i_fork_stop();
+        over = !has_unasked(client, registration->serial);
+        if (over)
+            publish(client, registration);
+        ros2i_fork_go_on();
+    }
+    return 0;
+}
+
+/* Its text is kept: what follows may have another. */
+static int give_up(struct ros2_client *client, struct ros2i_registration *registration, int rc)
+{
     char text[ROS2I_ERROR_MAX];
     strcpy(text, ros2i_error());
     ros2i_fork_stop();
-    if (rc < 0)
-        ros2i_registration_withdraw(client, registration);
-    else
-        publish(client, registration);
+    ros2i_registration_withdraw(client, registration);
+    ros2i_worker_tell(client);
+    ros2i_fork_go_on();
+    return ros2i_fail(-rc, "%s", text);
+}
+
+static int begin(struct ros2_client *client, struct ros2i_registration *registration,
+                 uint64_t deadline_ns)
+{
+    ros2i_fork_stop();
+    int rc = add_to_all(client, registration);
     ros2i_fork_go_on();
     if (rc == 0)
-        return 0;
+        rc = tell_and_publish(client, registration, deadline_ns);
+    return rc < 0 ? give_up(client, registration, rc) : 0;
+}
+
+int ros2i_registration_begin(struct ros2_client *client, struct ros2i_registration *registration,
+                             uint64_t deadline_ns)
+{
+    int rc = begin(client, registration, deadline_ns);
+    if (rc != -EDQUOT)
+        return rc;
+    /* Regions that are gone may still be counted. */
     ros2i_registration_tell_gone(client);
-    return ros2i_fail(-rc, "%s", text);
+    return begin(client, registration, deadline_ns);
 }
 
 void ros2i_registration_withdraw(struct ros2_client *client,
@@ -277,34 +342,29 @@ void ros2i_registration_withdraw(struct ros2_client *client,
 
 void ros2i_registration_tell_gone(struct ros2_client *client)
 {
-    uint64_t deadline_ns = tell_deadline(client);
-    while (tell_stale(client, deadline_ns) > 0)
-        ;
+    ros2i_fork_stop();
+    collect_old(client);
+    ros2i_fork_go_on();
+    tell_all_stale(client);
 }
 
 void ros2i_registration_add_queue(struct ros2i_queue *queue)
 {
     struct ros2_client *client = queue->client;
-    struct ros2i_registration *r = client->registrations.first;
-    if (!r)
-        return;
-    for (; r; r = r->next)
-        if (add(queue, r) < 0)
-            ros2i_log(ROS2_LOG_INFO, "core", "queue %u goes without registered memory: %s",
-                      queue->number, ros2i_error());
-    ros2i_worker_tell(client);
+    for (struct ros2i_registration *r = client->registrations.first; r; r = r->next)
+        add(queue, r);
+    if (client->registrations.first)
+        ros2i_worker_tell(client);
 }
 
 void ros2i_registration_tell(struct ros2_client *client)
 {
-    uint64_t deadline_ns = tell_deadline(client);
+    ros2i_registration_tell_gone(client);
     unsigned told = 0;
     int rc = 1;
     while (rc > 0 && told < TELL_MOST && !is_ending(client)) {
-        rc = tell_stale(client, deadline_ns);
-        if (rc == 0)
-            rc = tell_new(client, 0, deadline_ns);
-        if (rc == -EDQUOT)
+        rc = tell_new(client, 0, ros2i_now_ns() + TELL_NS);
+        if (rc == -EDQUOT) /* the next may have room */
             rc = 1;
         told++;
     }

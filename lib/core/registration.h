@@ -29,8 +29,9 @@ struct ros2i_registrations { /* guarded by client->lock */
     size_t stale_count, stale_capacity;
 };
 
-/* Blocks until the daemon has been told of it for every queue that there is; before that no request names it. After an error
- * nothing is left here: -ENOMEM, -EMFILE, -EDQUOT (the tenant's limits), and those of a control call. */
+/* Blocks until the daemon knows of it on every queue that there is; before that no request names it. After an error nothing is
+ * left here (a call that timed out may have left something at the daemon, until the session ends): -ENOMEM, -EMFILE, -EDQUOT
+ * (the tenant's limits), and those of a control call. */
 int ros2i_registration_begin(struct ros2_client *client, struct ros2i_registration *registration,
                              uint64_t deadline_ns);
 /* With all queues at the fork gate. Nothing has access to it afterwards. */

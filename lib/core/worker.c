@@ -13,7 +13,6 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
-#include "lib/base/log.h"
 #include "lib/core/file.h"
 #include "lib/core/postbox.h"
 #include "lib/core/queue.h"
@@ -469,10 +468,8 @@ void ros2i_worker_tell(struct ros2_client *client)
     if (batch && wake_thread(client) == 0) {
         append(&client->worker, batch);
         client->worker.to_tell = true;
-    } else {
+    } else { /* it is told with what comes next */
         free(batch);
-        ros2i_log(ROS2_LOG_INFO, "core",
-                  "no thread or memory to tell the daemon of registered memory");
     }
 }
 

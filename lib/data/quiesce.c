@@ -48,10 +48,25 @@ static int taken_by_breaking(void)
                              "still have been using");
 }
 
+/* All requests that name the region must be of one operation: what is on its way for another one must not be thrown away. */
+static int hide_registered(struct ros2i_channel *ch, const struct ros2i_slot *slot)
+{
+    const struct ros2i_op *op = slot->op;
+    struct ros2i_registered *entry = slot->registered;
+    unsigned own = 0;
+    for (uint32_t i = 0; i < ch->inflight.credits; i++)
+        own += ch->inflight.slot[i].op == op && ch->inflight.slot[i].registered == entry;
+    int rc = own < entry->users ? -EBUSY : ros2i_registered_renew(ch, entry);
+    for (uint32_t i = 0; i < ch->inflight.credits && rc == 0; i++)
+        if (ch->inflight.slot[i].registered == entry)
+            ros2i_registered_give(ch, &ch->inflight.slot[i].registered);
+    return rc;
+}
+
 int ros2i_quiesce_hide(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
     if (slot->registered && ch->ep && slot->state != ROS2I_SLOT_QUEUED)
-        return ros2i_registered_renew(ch, &slot->registered);
+        return hide_registered(ch, slot);
     ros2i_registered_give(ch, &slot->registered);
     if (!slot->region)
         return 0;

@@ -167,18 +167,17 @@ void ros2i_registered_give(struct ros2i_channel *ch, struct ros2i_registered **e
     ch->registered.used -= --entry->users == 0;
 }
 
-int ros2i_registered_renew(struct ros2i_channel *ch, struct ros2i_registered **entry_p)
+int ros2i_registered_renew(struct ros2i_channel *ch, struct ros2i_registered *entry)
 {
-    struct ros2i_registered *entry = *entry_p;
-    if (entry->users > 1 || !(ch->ops->flags & ROS2_TRANSPORT_REVOKES))
+    if (!(ch->ops->flags & ROS2_TRANSPORT_REVOKES))
         return -EBUSY;
     int rc = ch->ops->region_deregister(entry->region);
     if (rc < 0)
         return rc;
-    ros2i_registered_give(ch, entry_p);
     entry->old_id = entry->id;
     entry->id = 0;
     entry->named = entry->asked = false;
+    ch->registered.untold = true;
     if (ch->ops->region_register(ch->domain, entry->addr, entry->len, entry->rights,
                                  ROS2_MEMORY_HOST, &entry->region) < 0)
         entry->region = NULL; /* its memory is named as if it were not registered */

@@ -39,6 +39,7 @@ struct ros2i_registered_table {
     struct ros2i_registered **entry;
     size_t count, capacity;
     unsigned used; /* entries with users */
+    bool untold;   /* one was renewed: the daemon is to be told */
 };
 
 /* addr: borrowed until _remove(). Not named yet. 0, -ENOMEM, -EMFILE, -ENOTSUP. */
@@ -60,8 +61,9 @@ void ros2i_registered_fini(struct ros2i_channel *ch);
 struct ros2i_registered *ros2i_registered_take(struct ros2i_channel *ch, const void *addr,
                                                size_t len, unsigned right);
 void ros2i_registered_give(struct ros2i_channel *ch, struct ros2i_registered **entry_p);
-/* For the request that alone names it and ends without an answer: ends remote access, and registers it anew, so that it is
- * unasked again. 0: the caller is counted out. -EBUSY: the peer is being sent bytes of it, or others name it. */
-int ros2i_registered_renew(struct ros2i_channel *ch, struct ros2i_registered **entry_p);
+/* For the operation whose requests alone name it and end without an answer: ends remote access, and registers it anew, so that
+ * it is unasked again, and the table untold. They are to be counted out next. -EBUSY: the peer is being sent bytes of it; or the
+ * transport does not revoke. */
+int ros2i_registered_renew(struct ros2i_channel *ch, struct ros2i_registered *entry);
 
 #endif

@@ -278,8 +278,10 @@ static void dwell(struct lane *lane)
 
 static void begin(unsigned round, struct lane *lane)
 {
-    lane->manner = &manners[(round / LANES + round) % MANNERS];
-    lane->where = (int)(round / LANES / MANNERS % AREAS);
+    /* All of both also in few rounds. */
+    unsigned turn = round / LANES;
+    lane->manner = &manners[(turn + round) % MANNERS];
+    lane->where = (int)((turn + turn / MANNERS + round % LANES) % AREAS);
 }
 
 /* Behind what ros2d had to do: reads of one file are served in their order, on a new connection after those of the old one. */

@@ -145,6 +145,28 @@ static void a_deadline_ends_the_region_and_not_the_connection(void **state)
     assert_memory_equal(memory, w->peer.file, LEN);
 }
 
+/* max_io cuts it in two: both are its own. */
+static void a_deadline_of_a_read_in_pieces_ends_the_region_too(void **state)
+{
+    struct world *w = *state;
+    struct ros2i_op late;
+    const size_t len = 2 * LEN;
+    add(w, BOTH);
+    w->peer.hold = true;
+    world_submit(w, &late, ROS2I_OP_READ, memory, len, 0, 0, TIMEOUT_NS);
+    world_run_until(w, 1000, w->peer.seen_count == 2);
+    world_run_until(w, 10000000, late.phase == ROS2I_OP_DONE);
+    assert_int_equal(late.result, -ETIMEDOUT);
+    memset(memory, 0xee, sizeof(memory));
+    peer_answer(&w->peer, 0);
+    peer_answer(&w->peer, 1);
+    world_run_until(w, 1000, w->channel->late_replies == 2);
+    assert_untouched(memory, len);
+    assert_int_equal(w->peer.connections, 1);
+    assert_int_equal(w->channel->registered.used, 0);
+    assert_true(w->channel->registered.untold);
+}
+
 /* Whose data would be thrown away with that of the one that is late. */
 static void a_deadline_breaks_the_connection_where_others_name_the_region(void **state)
 {
@@ -324,6 +346,7 @@ int main(void)
         CASE(what_does_not_is_named_by_a_token),
         CASE(until_the_daemon_knows_it_tokens_do),
         CASE(a_deadline_ends_the_region_and_not_the_connection),
+        CASE(a_deadline_of_a_read_in_pieces_ends_the_region_too),
         CASE(a_deadline_breaks_the_connection_where_others_name_the_region),
         CASE(it_can_be_removed_in_the_middle_of_a_read),
         CASE(a_cancel_that_is_answered_breaks_nothing),
