@@ -131,7 +131,8 @@ struct ros2_transport_ops {
     /* -- domain. 0 or -ENOMEM, -EMFILE, -EINVAL. -- */
     int (*domain_open)(const struct ros2_domain_options *options, struct ros2_domain **domain_p);
     /* Aborts every endpoint and listener left, frees all. Regions must have been deregistered. May be called by another
-     * thread than the owner once the owner makes no more calls (ordered by the caller), and in a forked child, where it only closes descriptors and frees: the parent's connections are not touched. */
+     * thread than the owner once the owner makes no more calls (ordered by the caller), and in a forked child, where it
+     * only closes descriptors and frees: the parent's connections are not touched. */
     void (*domain_close)(struct ros2_domain *domain);
     /* A descriptor that polls readable when progress() has work, once arm() returned 0. Or -ENOTSUP. */
     int (*domain_fd)(struct ros2_domain *domain);

@@ -235,14 +235,6 @@ static void attach(struct ros2i_queue *queue, uint64_t deadline_ns)
     ros2i_queue_attached(queue, rc);
 }
 
-/* A region was renewed. */
-static void tell(struct ros2i_queue *queue)
-{
-    pthread_mutex_lock(&queue->client->lock);
-    ros2i_worker_tell(queue->client);
-    pthread_mutex_unlock(&queue->client->lock);
-}
-
 /* -- waiting -- */
 
 uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait)
@@ -256,7 +248,7 @@ uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait)
     queue->channel->registered.untold = false;
     ros2i_fork_leave(&queue->busy);
     if (__builtin_expect(untold, 0))
-        tell(queue);
+        ros2i_registration_tell_later(queue->client); /* a region was renewed */
     if (wait->from_ns == 0)
         wait->from_ns = now_ns;
     if (!wait->slept && now_ns - wait->from_ns > wait->polled_ns)

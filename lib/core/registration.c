@@ -300,8 +300,8 @@ static int give_up(struct ros2_client *client, struct ros2i_registration *regist
     strcpy(text, ros2i_error());
     ros2i_fork_stop();
     ros2i_registration_withdraw(client, registration);
-    ros2i_worker_tell(client);
     ros2i_fork_go_on();
+    ros2i_registration_tell_later(client);
     return ros2i_fail(-rc, "%s", text);
 }
 
@@ -357,6 +357,13 @@ void ros2i_registration_add_queue(struct ros2i_queue *queue)
         ros2i_worker_tell(client);
 }
 
+void ros2i_registration_tell_later(struct ros2_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    ros2i_worker_tell(client);
+    pthread_mutex_unlock(&client->lock);
+}
+
 void ros2i_registration_tell(struct ros2_client *client)
 {
     ros2i_registration_tell_gone(client);
@@ -371,11 +378,8 @@ void ros2i_registration_tell(struct ros2_client *client)
     if (rc < 0)
         ros2i_log(ROS2_LOG_INFO, "core", "the daemon is told of registered memory later: %s",
                   ros2i_error());
-    if (rc <= 0)
-        return;
-    pthread_mutex_lock(&client->lock);
-    ros2i_worker_tell(client);
-    pthread_mutex_unlock(&client->lock);
+    if (rc > 0)
+        ros2i_registration_tell_later(client);
 }
 
 void ros2i_registration_drop_queue(struct ros2i_queue *queue)

@@ -42,6 +42,8 @@ void ros2i_registration_tell_gone(struct ros2_client *client);
 
 /* queue is new. With client->lock held. Where there is no room for its regions it goes without. */
 void ros2i_registration_add_queue(struct ros2i_queue *queue);
+/* Gives that and what is new to the worker. Without the lock. */
+void ros2i_registration_tell_later(struct ros2_client *client);
 /* The worker: tells the daemon what new queues have, and what is gone. Blocks, for some seconds at most;
  * what is left then it is given as new work. */
 void ros2i_registration_tell(struct ros2_client *client);

@@ -3,9 +3,9 @@
  *
  * At the deadline, or when its owner cancels it, CANCEL is sent for each request in flight, and the operation waits a
  * grace period for the answers, which tell whether it took effect after all. At the end of the grace period the memory is
- * deregistered, which is final on a transport that revokes; where the transport says -EBUSY, or other requests name the same
- * region, the connection is aborted first, after which nothing moves. Only then does done() run. An inline request exposes nothing: an unanswered read ends
- * at the deadline itself. */
+ * deregistered, which is final on a transport that revokes; where the transport says -EBUSY, or other operations' requests
+ * name the same region, the connection is aborted first, after which nothing moves. Only then does done() run. An inline
+ * request exposes nothing: an unanswered read ends at the deadline itself. */
 #include "config.h"
 
 #include "lib/data/quiesce.h"

@@ -84,12 +84,8 @@ struct ros2i_registered *ros2i_registered_by_ticket(const struct ros2i_channel *
 
 struct ros2i_registered *ros2i_registered_unasked(const struct ros2i_channel *ch, uint64_t serial)
 {
-    for (size_t i = 0; i < ch->registered.count; i++) {
-        struct ros2i_registered *entry = ch->registered.entry[i];
-        if (!entry->asked && entry->region && (serial == 0 || serial == entry->serial))
-            return entry;
-    }
-    return NULL;
+    struct ros2i_registered *entry = ros2i_registered_of(ch, serial);
+    return entry && entry->region && !entry->asked ? entry : NULL;
 }
 
 /* -- ending -- */

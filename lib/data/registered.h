@@ -3,7 +3,7 @@
  * Memory.Register: what lies in it is named by that id. Owner: the channel's thread, or who holds all queues at the fork gate.
  *
  * A request that names such memory leaves it registered when it is answered. One that ends without an answer has its region
- * deregistered like any other, if no other request of the channel names it (then the daemon is to be told of a new one);
+ * deregistered like any other, if no other operation names it (then the daemon is to be told of a new one);
  * else the connection is broken, which ends whatever may still be on its way there, and the others are replayed. */
 #ifndef ROS2I_REGISTERED_H
 #define ROS2I_REGISTERED_H
@@ -45,7 +45,7 @@ struct ros2i_registered_table {
 /* addr: borrowed until _remove(). Not named yet. 0, -ENOMEM, -EMFILE, -ENOTSUP. */
 int ros2i_registered_add(struct ros2i_channel *ch, uint64_t serial, void *addr, size_t len,
                          unsigned rights);
-/* The first that nobody has asked for, of serial, or with serial 0 of any; NULL: none. */
+/* The one of serial, if nobody has asked for it; NULL: there is none. */
 struct ros2i_registered *ros2i_registered_unasked(const struct ros2i_channel *ch, uint64_t serial);
 /* NULL: it is gone. */
 struct ros2i_registered *ros2i_registered_of(const struct ros2i_channel *ch, uint64_t serial);
