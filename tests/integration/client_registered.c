@@ -329,7 +329,7 @@ static void unregistering_breaks_what_another_thread_has_in_flight(void **state)
     pthread_join(thread, NULL);
     assert_int_equal(w.taken_result, -ECANCELED);
     assert_true(w.taken_ns <
-                unregistered_ns + 20 * S); /* it was woken: its deadline is 60 s away */
+                unregistered_ns + 20 * S); /* not at its deadline, which is 60 s away */
     assert_int_equal(w.other_result, LEN);
     assert_memory_equal(w.other, data, LEN);
     for (size_t i = 0; i < LEN; i++)

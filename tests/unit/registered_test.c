@@ -5,6 +5,7 @@
 #include "lib/data/registered.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -300,6 +301,18 @@ static void only_so_many_are_named_at_once(void **state)
         ros2i_registered_give(w->channel, &taken[i]);
 }
 
+static int readable(struct world *w)
+{
+    struct pollfd fd = {.fd = ros2i_channel_fd(w->channel), .events = POLLIN};
+    return poll(&fd, 1, 1000);
+}
+
+static void fall_asleep(struct world *w)
+{
+    while (ros2i_channel_arm(w->channel) < 0)
+        world_turn(w);
+}
+
 /* The owner may be in the middle of looking at what has ended: nothing ends behind its back. */
 static void what_ends_while_the_channel_is_lent_is_done_by_its_owner(void **state)
 {
@@ -307,12 +320,14 @@ static void what_ends_while_the_channel_is_lent_is_done_by_its_owner(void **stat
     struct ros2i_op op;
     add(w, BOTH);
     hold_read(w, &op);
+    fall_asleep(w);
     ros2i_channel_lend(w->channel, true);
     assert_true(ros2i_quiesce_uses(w->channel, memory, LEN));
     ros2i_quiesce_take_back(w->channel, memory, LEN);
     assert_false(ros2i_quiesce_uses(w->channel, memory, LEN));
     remove_it(w);
     ros2i_channel_lend(w->channel, false);
+    assert_int_equal(readable(w), 1); /* it is woken */
     assert_int_equal(w->done, 0);
     assert_int_not_equal(op.phase, ROS2I_OP_DONE);
     world_turn(w);
