@@ -113,7 +113,7 @@ tests_unit_token_test_LDADD = $(test_daemon)
 unit_programs += \
 	tests/unit/tcp_hostile_test \
 	tests/unit/tcp_queue_test
-tests_unit_tcp_hostile_test_SOURCES = tests/unit/tcp_hostile_test.c $(transport_pair)
+tests_unit_tcp_hostile_test_SOURCES = tests/unit/tcp_hostile_test.c tests/unit/tcp_peer.c $(transport_pair)
 tests_unit_tcp_hostile_test_LDADD = libtransporttcp.la $(test_base)
 tests_unit_tcp_queue_test_LDADD = libtransporttcp.la $(test_base)
 

@@ -3,15 +3,12 @@
  * connection of the same domain has to go on, and registered memory has to stay as it is. */
 #include "config.h"
 
-#include "tests/conformance/transport_pair.h"
+#include "tests/unit/tcp_peer.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -19,148 +16,19 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
-#include "transports/tcp/frame.h"
-
-/* The good pair, and the domain's view of one hostile connection. */
-struct hostile {
-    struct pair pair;
-    struct pair_side victim; /* our end of the hostile connection */
-    int accepted;
-    struct ros2_listener *listener;
-    uint16_t port;
-    struct pair_region region; /* writable for peers of the domain */
-};
-
-static void accept_victim(void *arg, struct ros2_listener *listener, struct ros2_ep *ep)
-{
-    struct hostile *h = arg;
-
-    (void)listener;
-    if (h->victim.ep)
-        pair_ops->ep_abort(h->victim.ep);
-    h->victim = (struct pair_side){.domain = h->pair.b.domain, .ep = ep};
-    h->accepted++;
-    pair_ops->ep_set_handler(ep, &pair_handler, &h->victim);
-}
-
-static int setup(void **state)
-{
-    struct hostile *h = calloc(1, sizeof *h);
-    char address[128];
-
-    assert_non_null(h);
-    pair_open(&h->pair, &(struct pair_options){.b_max_message = 4096});
-    assert_int_equal(
-        pair_ops->listen(h->pair.b.domain, "127.0.0.1:0", accept_victim, h, &h->listener), 0);
-    assert_int_equal(pair_ops->listener_address(h->listener, address, sizeof address), 0);
-    h->port = (uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10);
-    pair_region_open(&h->region, &h->pair.b, &h->pair.a, 64, ROS2_REGION_REMOTE_WRITE);
-    *state = h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct hostile *h = *state;
-
-    if (h->victim.ep)
-        pair_ops->ep_abort(h->victim.ep);
-    pair_region_close(&h->region);
-    pair_close(&h->pair);
-    free(h);
-    return 0;
-}
-
-static int dial_socket(struct hostile *h, int fd)
-{
-    const struct sockaddr_in to = {.sin_family = AF_INET,
-                                   .sin_port = htons(h->port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-/* A plain connection to the domain, accepted by it. */
-static int dial(struct hostile *h)
-{
-    const int before = h->accepted;
-    const int fd = dial_socket(h, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-
-    pair_until(&h->pair, h->accepted == before + 1);
-    return fd;
-}
-
-static void say(int fd, const void *bytes, size_t len)
-{
-    /* The other end may have hung up by now. */
-    ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
-
-    assert_true(n == (ssize_t)len || errno == EPIPE || errno == ECONNRESET);
-}
-
-static void hang_up(struct hostile *h, int fd)
-{
-    close(fd);
-    pair_until(&h->pair, h->victim.closed);
-    pair_ops->ep_abort(h->victim.ep);
-    h->victim.ep = NULL;
-}
-
-/* The good connection still works. */
-static void others_go_on(struct hostile *h)
-{
-    const uint64_t messages = h->pair.b.messages;
-
-    pair_send(&h->pair, &h->pair.a, "good", 4);
-    pair_until(&h->pair, h->pair.b.messages == messages + 1);
-    assert_int_equal(h->pair.a.closed + h->pair.b.closed, 0);
-}
-
-/* -- frames by hand -- */
-
-struct bytes {
-    uint8_t at[8192];
-    size_t len;
-};
-
-static void add(struct bytes *b, const void *bytes, size_t len)
-{
-    assert_true(b->len + len <= sizeof b->at);
-    memcpy(b->at + b->len, bytes, len);
-    b->len += len;
-}
-
-static void add_header(struct bytes *b, struct tcp_header header)
-{
-    uint8_t bytes[TCP_HEADER_LEN];
-
-    tcp_header_encode(&header, bytes);
-    add(b, bytes, sizeof bytes);
-}
-
-static void add_segment(struct bytes *b, uint64_t token, uint64_t offset, uint64_t len)
-{
-    const struct tcp_segment segment = {token, offset, len};
-    uint8_t bytes[TCP_SEGMENT_LEN];
-
-    tcp_segment_encode(&segment, bytes);
-    add(b, bytes, sizeof bytes);
-}
 
 /* A greeting, a put of 5 bytes with a message, and a message. */
 static void good_stream(struct hostile *h, struct bytes *b)
 {
     b->len = 0;
-    add(b, tcp_preamble, TCP_PREAMBLE_LEN);
-    add_header(b, (struct tcp_header){
-                      .type = TCP_PUT, .segment_count = 2, .message_len = 4, .data_len = 5});
-    add_segment(b, h->region.token, 10, 3);
-    add_segment(b, h->region.token, 20, 2);
-    add(b, "12345done", 9);
-    add_header(b, (struct tcp_header){.type = TCP_MSG, .message_len = 3});
-    add(b, "msg", 3);
+    bytes_add(b, tcp_preamble, TCP_PREAMBLE_LEN);
+    bytes_add_header(b, (struct tcp_header){
+                            .type = TCP_PUT, .segment_count = 2, .message_len = 4, .data_len = 5});
+    bytes_add_segment(b, h->region.token, 10, 3);
+    bytes_add_segment(b, h->region.token, 20, 2);
+    bytes_add(b, "12345done", 9);
+    bytes_add_header(b, (struct tcp_header){.type = TCP_MSG, .message_len = 3});
+    bytes_add(b, "msg", 3);
 }
 
 static void check_good_stream(struct hostile *h)
@@ -179,11 +47,11 @@ static void a_stream_that_trickles_in_byte_by_byte_is_understood(void **state)
 {
     struct hostile *h = *state;
     struct bytes b;
-    const int fd = dial(h);
+    const int fd = hostile_dial(h);
 
     good_stream(h, &b);
     for (size_t i = 0; i < b.len; i++) {
-        say(fd, b.at + i, 1);
+        hostile_say(fd, b.at + i, 1);
         for (int turn = 0; turn < 4; turn++)
             pair_progress(&h->pair);
     }
@@ -192,7 +60,7 @@ static void a_stream_that_trickles_in_byte_by_byte_is_understood(void **state)
     shutdown(fd, SHUT_WR);
     pair_until(&h->pair, h->victim.closed);
     assert_int_equal(h->victim.closed_err, -EPIPE);
-    hang_up(h, fd);
+    hostile_leave(h, fd);
 }
 
 static void a_stranger_is_refused_at_once(void **state)
@@ -210,9 +78,9 @@ static void a_stranger_is_refused_at_once(void **state)
     struct hostile *h = *state;
 
     for (size_t i = 0; i < sizeof greeting / sizeof greeting[0]; i++) {
-        const int fd = dial(h);
+        const int fd = hostile_dial(h);
         const bool waits = strcmp(greeting[i], "R") == 0; /* could still become one of ours */
-        say(fd, greeting[i], strlen(greeting[i]));
+        hostile_say(fd, greeting[i], strlen(greeting[i]));
         if (waits)
             pair_settle(&h->pair);
         else
@@ -220,8 +88,8 @@ static void a_stranger_is_refused_at_once(void **state)
         assert_int_equal(h->victim.closed, waits ? 0 : 1);
         assert_true(waits || h->victim.closed_err == -EPROTO);
         assert_int_equal(h->victim.messages, 0);
-        others_go_on(h);
-        hang_up(h, fd);
+        hostile_others_go_on(h);
+        hostile_leave(h, fd);
     }
 }
 
@@ -232,17 +100,17 @@ static void each_flipped_bit_does_no_harm(void **state)
 
     good_stream(h, &b);
     for (size_t i = 0; i < b.len * 8; i++) {
-        const int fd = dial(h);
+        const int fd = hostile_dial(h);
         b.at[i / 8] ^= (uint8_t)(1 << i % 8);
-        say(fd, b.at, b.len);
+        hostile_say(fd, b.at, b.len);
         shutdown(fd, SHUT_WR);
         pair_until(&h->pair, h->victim.closed);
         b.at[i / 8] ^= (uint8_t)(1 << i % 8);
         /* It landed somewhere in the region, where the flipped offset says, or not at all. */
         pair_region_check(&h->region, 0, h->region.len);
         memset(h->region.bytes, PAIR_FILL, h->region.len);
-        others_go_on(h);
-        hang_up(h, fd);
+        hostile_others_go_on(h);
+        hostile_leave(h, fd);
     }
 }
 
@@ -254,31 +122,66 @@ static void a_stream_broken_off_anywhere_is_told(void **state)
     good_stream(h, &b);
     const size_t put_end = b.len - TCP_HEADER_LEN - 3;
     for (size_t len = 0; len <= b.len; len++) {
-        const int fd = dial(h);
+        const int fd = hostile_dial(h);
         const bool orderly = len == 0 || len == TCP_PREAMBLE_LEN || len == put_end || len == b.len;
-        say(fd, b.at, len);
+        hostile_say(fd, b.at, len);
         shutdown(fd, SHUT_WR);
         pair_until(&h->pair, h->victim.closed);
         assert_int_equal(h->victim.closed_err, orderly ? -EPIPE : -ECONNRESET);
         assert_int_equal(h->victim.messages, (len >= put_end) + (len == b.len));
-        hang_up(h, fd);
+        hostile_leave(h, fd);
     }
-    others_go_on(h);
+    hostile_others_go_on(h);
+}
+
+/* Wherever the stream stands when the region goes. */
+static void the_rest_of_a_put_lands_nowhere_once_its_region_is_gone(void **state)
+{
+    enum { LEN = 60 };
+    struct hostile *h = *state;
+    struct bytes b = {.len = 0};
+    uint8_t data[LEN];
+
+    memset(data, 'd', sizeof data);
+    bytes_add(&b, tcp_preamble, TCP_PREAMBLE_LEN);
+    bytes_add_header(&b,
+                     (struct tcp_header){
+                         .type = TCP_PUT, .segment_count = 1, .message_len = 4, .data_len = LEN});
+    const size_t segment_at = b.len, data_at = b.len + TCP_SEGMENT_LEN;
+    for (size_t landed = 1; landed < LEN; landed++) {
+        struct pair_region region;
+        const int fd = hostile_dial(h);
+        pair_region_open(&region, &h->pair.b, &h->pair.a, LEN, ROS2_REGION_REMOTE_WRITE);
+        b.len = segment_at;
+        bytes_add_segment(&b, region.token, 0, LEN);
+        bytes_add(&b, data, LEN);
+        bytes_add(&b, "done", 4);
+        hostile_say(fd, b.at, data_at + landed);
+        pair_until(&h->pair, region.bytes[landed - 1] == 'd');
+        assert_int_equal(pair_ops->region_deregister(region.region), 0);
+        region.region = NULL;
+        hostile_say(fd, b.at + data_at + landed, b.len - data_at - landed);
+        pair_until(&h->pair, h->victim.messages == 1);
+        pair_region_check(&region, 0, landed);
+        pair_region_close(&region);
+        hostile_leave(h, fd);
+    }
+    hostile_others_go_on(h);
 }
 
 /* Sends a greeting and what was added; expects the connection to end with -EPROTO, and the region unchanged. */
 static void is_refused(struct hostile *h, const struct bytes *b)
 {
-    const int fd = dial(h);
+    const int fd = hostile_dial(h);
 
-    say(fd, tcp_preamble, TCP_PREAMBLE_LEN);
-    say(fd, b->at, b->len);
+    hostile_say(fd, tcp_preamble, TCP_PREAMBLE_LEN);
+    hostile_say(fd, b->at, b->len);
     pair_until(&h->pair, h->victim.closed);
     assert_int_equal(h->victim.closed_err, -EPROTO);
     assert_int_equal(h->victim.messages, 0);
     pair_region_check(&h->region, 0, 0);
-    others_go_on(h);
-    hang_up(h, fd);
+    hostile_others_go_on(h);
+    hostile_leave(h, fd);
 }
 
 static void frames_that_break_a_rule_are_refused(void **state)
@@ -313,13 +216,13 @@ static void frames_that_break_a_rule_are_refused(void **state)
 
     for (size_t i = 0; i < sizeof header / sizeof header[0]; i++) {
         struct bytes b = {.len = 0};
-        add_header(&b, header[i]);
+        bytes_add_header(&b, header[i]);
         is_refused(h, &b);
     }
     static const uint8_t reserved[] = {2, 3, 28, 29, 30, 31};
     for (size_t i = 0; i < sizeof reserved; i++) {
         struct bytes b = {.len = 0};
-        add_header(&b, (struct tcp_header){.type = TCP_MSG, .message_len = 1});
+        bytes_add_header(&b, (struct tcp_header){.type = TCP_MSG, .message_len = 1});
         b.at[reserved[i]] = 1;
         is_refused(h, &b);
     }
@@ -349,14 +252,14 @@ static void segments_that_break_a_rule_are_refused(void **state)
 
     for (size_t i = 0; i < sizeof put / sizeof put[0]; i++) {
         struct bytes b = {.len = 0};
-        add_header(&b, (struct tcp_header){.type = TCP_PUT,
-                                           .segment_count = 2,
-                                           .data_len = put[i].data_len,
-                                           .message_len = 1});
+        bytes_add_header(&b, (struct tcp_header){.type = TCP_PUT,
+                                                 .segment_count = 2,
+                                                 .data_len = put[i].data_len,
+                                                 .message_len = 1});
         for (int j = 0; j < 2; j++)
-            add_segment(&b, put[i].segment[j].token, put[i].segment[j].offset,
-                        put[i].segment[j].len);
-        add(&b, "0123456789m", 11);
+            bytes_add_segment(&b, put[i].segment[j].token, put[i].segment[j].offset,
+                              put[i].segment[j].len);
+        bytes_add(&b, "0123456789m", 11);
         is_refused(h, &b);
     }
 }
@@ -367,24 +270,25 @@ static void more_gets_than_allowed_are_refused(void **state)
     struct hostile *h = *state;
     struct bytes b = {.len = 0};
     struct pair_region big;
-    const int fd = dial(h);
+    const int fd = hostile_dial(h);
 
     /* The first answer does not fit the pipe, and we read nothing. */
     pair_region_open(&big, &h->pair.b, &h->pair.a, LEN, ROS2_REGION_REMOTE_READ);
-    say(fd, tcp_preamble, TCP_PREAMBLE_LEN);
+    hostile_say(fd, tcp_preamble, TCP_PREAMBLE_LEN);
     for (uint64_t i = 0; i < TCP_GETS_MAX; i++) {
-        add_header(&b, (struct tcp_header){
-                           .type = TCP_GET, .segment_count = 1, .data_len = LEN, .id = i + 1});
-        add_segment(&b, big.token, 0, LEN);
+        bytes_add_header(
+            &b,
+            (struct tcp_header){.type = TCP_GET, .segment_count = 1, .data_len = LEN, .id = i + 1});
+        bytes_add_segment(&b, big.token, 0, LEN);
     }
-    say(fd, b.at, b.len);
+    hostile_say(fd, b.at, b.len);
     pair_settle(&h->pair);
     assert_int_equal(h->victim.closed, 0);
-    say(fd, b.at, TCP_HEADER_LEN + TCP_SEGMENT_LEN);
+    hostile_say(fd, b.at, TCP_HEADER_LEN + TCP_SEGMENT_LEN);
     pair_until(&h->pair, h->victim.closed);
     assert_int_equal(h->victim.closed_err, -EPROTO);
-    others_go_on(h);
-    hang_up(h, fd);
+    hostile_others_go_on(h);
+    hostile_leave(h, fd);
     pair_region_close(&big);
 }
 
@@ -397,14 +301,14 @@ static void silent_connections_cost_little(void **state)
     struct ros2_ep *ep[COUNT];
 
     for (int i = 0; i < COUNT; i++) {
-        fd[i] = dial(h);
-        say(fd[i], tcp_preamble, (size_t)i % TCP_PREAMBLE_LEN);
+        fd[i] = hostile_dial(h);
+        hostile_say(fd[i], tcp_preamble, (size_t)i % TCP_PREAMBLE_LEN);
         ep[i] = h->victim.ep;
         h->victim.ep = NULL;
     }
     pair_settle(&h->pair);
     assert_true(mallinfo2().uordblks - before < COUNT * 2048u);
-    others_go_on(h);
+    hostile_others_go_on(h);
     for (int i = 0; i < COUNT; i++) {
         pair_ops->ep_abort(ep[i]);
         close(fd[i]);
@@ -446,8 +350,8 @@ static void accepting_rests_while_descriptors_are_out(void **state)
     none.rlim_cur = next_fd();
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     for (int i = 0; i < 3; i++)
-        dial_socket(h, fd[i]);
-    others_go_on(h);
+        hostile_dial_socket(h, fd[i]);
+    hostile_others_go_on(h);
     pair_settle(&h->pair);
     /* It does not keep its owner awake, but wakes it when it is time to try again. */
     struct pollfd sleep = {.fd = pair_ops->domain_fd(h->pair.b.domain), .events = POLLIN};
@@ -461,7 +365,7 @@ static void accepting_rests_while_descriptors_are_out(void **state)
     assert_int_equal(log_lines, 1);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     pair_until(&h->pair, h->accepted == 3);
-    others_go_on(h);
+    hostile_others_go_on(h);
     for (int i = 0; i < 3; i++)
         close(fd[i]);
     ros2i_log_sink(NULL, NULL, ROS2_LOG_ERROR);
@@ -469,12 +373,13 @@ static void accepting_rests_while_descriptors_are_out(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, hostile_setup, hostile_teardown)
     const struct CMUnitTest tests[] = {
         CASE(a_stream_that_trickles_in_byte_by_byte_is_understood),
         CASE(a_stranger_is_refused_at_once),
         CASE(each_flipped_bit_does_no_harm),
         CASE(a_stream_broken_off_anywhere_is_told),
+        CASE(the_rest_of_a_put_lands_nowhere_once_its_region_is_gone),
         CASE(frames_that_break_a_rule_are_refused),
         CASE(segments_that_break_a_rule_are_refused),
         CASE(more_gets_than_allowed_are_refused),
