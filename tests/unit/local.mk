@@ -118,9 +118,12 @@ tests_unit_tcp_hostile_test_LDADD = libtransporttcp.la $(test_base)
 tests_unit_tcp_queue_test_LDADD = libtransporttcp.la $(test_base)
 
 unit_programs += \
+	tests/unit/shm_doorbell_test \
 	tests/unit/shm_hostile_test \
 	tests/unit/shm_hostile_ring_test
 shm_peer = tests/unit/shm_peer.c $(transport_pair)
+tests_unit_shm_doorbell_test_SOURCES = tests/unit/shm_doorbell_test.c $(shm_peer)
+tests_unit_shm_doorbell_test_LDADD = libtransportshm.la $(test_base)
 tests_unit_shm_hostile_test_SOURCES = tests/unit/shm_hostile_test.c $(shm_peer)
 tests_unit_shm_hostile_test_LDADD = libtransportshm.la $(test_base)
 tests_unit_shm_hostile_ring_test_SOURCES = tests/unit/shm_hostile_ring_test.c $(shm_peer)

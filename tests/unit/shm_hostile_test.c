@@ -44,7 +44,7 @@ static void greetings_that_break_a_rule_are_refused(void **state)
         shm_peer_open(&peer, hostile_dial(h));
         struct shm_greeting greeting = shm_peer_greeting(SHM_HELLO);
         ((uint8_t *)&greeting)[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        shm_peer_say(&peer, &greeting, sizeof greeting, peer.fds, 2);
+        shm_peer_say(&peer, &greeting, sizeof greeting, peer.fds, SHM_HELLO_FDS);
         hostile_is_refused(h);
         hostile_leave(h, &peer);
     }
@@ -74,7 +74,7 @@ static void a_greeting_broken_off_anywhere_is_told(void **state)
     for (size_t len = 0; len <= sizeof greeting; len++) {
         struct shm_peer_hand peer;
         shm_peer_open(&peer, hostile_dial(h));
-        shm_peer_say(&peer, &greeting, len, peer.fds, len > 0 ? 2 : 0);
+        shm_peer_say(&peer, &greeting, len, peer.fds, len > 0 ? SHM_HELLO_FDS : 0);
         pair_settle(&h->pair);
         assert_int_equal(h->victim.closed, 0);
         shutdown(peer.socket, SHUT_WR);
@@ -93,8 +93,9 @@ static void a_greeting_that_trickles_in_is_understood(void **state)
 
     shm_peer_open(&peer, hostile_dial(h));
     for (size_t i = 0; i < sizeof greeting; i++) {
-        shm_peer_say(&peer, (const uint8_t *)&greeting + i, 1, &peer.fds[i == 20],
-                     i == 10 || i == 20);
+        const unsigned fd = i == 10 ? 0 : i == 20 ? 1 : 2;
+        shm_peer_say(&peer, (const uint8_t *)&greeting + i, 1, &peer.fds[fd],
+                     i == 10 || i == 20 || i == 25);
         pair_settle(&h->pair);
     }
     pair_until(&h->pair, shm_peer_welcomed(&peer));
@@ -120,10 +121,10 @@ static void files_of_a_greeting_that_may_fault_are_refused(void **state)
                 hostile_leave(h, &peer);
                 continue;
             }
-            int fds[2] = {peer.fds[0], peer.fds[1]};
+            int fds[SHM_HELLO_FDS] = {peer.fds[0], peer.fds[1], peer.fds[2]};
             fds[which] = bad;
             const struct shm_greeting greeting = shm_peer_greeting(SHM_HELLO);
-            shm_peer_say(&peer, &greeting, sizeof greeting, fds, 2);
+            shm_peer_say(&peer, &greeting, sizeof greeting, fds, SHM_HELLO_FDS);
             hostile_is_refused(h);
             close(bad);
             hostile_leave(h, &peer);
@@ -134,7 +135,7 @@ static void files_of_a_greeting_that_may_fault_are_refused(void **state)
 
 static void a_wrong_number_of_descriptors_is_refused(void **state)
 {
-    static const int count[] = {0, 1, 3, 4, 100};
+    static const int count[] = {0, 1, 2, 4, 5, 100};
     const struct shm_greeting greeting = shm_peer_greeting(SHM_HELLO);
     struct hostile *h = *state;
     struct hostile_usage before = hostile_usage(h);
@@ -144,7 +145,7 @@ static void a_wrong_number_of_descriptors_is_refused(void **state)
         int fds[100];
         shm_peer_open(&peer, hostile_dial(h));
         for (int j = 0; j < 100; j++)
-            fds[j] = peer.fds[j % 2];
+            fds[j] = peer.fds[j % SHM_HELLO_FDS];
         shm_peer_say(&peer, &greeting, sizeof greeting, fds, count[i]);
         hostile_is_refused(h);
         hostile_leave(h, &peer);
@@ -325,13 +326,16 @@ static void answer(int listener, int how)
 
     shm_peer_open(&peer, accept4(listener, NULL, NULL, SOCK_CLOEXEC));
     int unsealed = shm_peer_make_file(SHM_PEER_UNSEALED, SHM_TABLE_LEN);
-    int fds[3] = {how == 1 ? unsealed : peer.fds[0], peer.fds[0], peer.fds[0]};
+    int fds[4] = {how == 1 ? unsealed : peer.fds[0], peer.fds[2], peer.fds[0], peer.fds[0]};
     if (how == 2)
         welcome.kind = SHM_HELLO;
     if (how == 3)
         welcome.slots++;
     if (how > 0)
-        shm_peer_say(&peer, &welcome, sizeof welcome, fds, how < 4 ? 1 : how < 5 ? 0 : how - 3);
+        shm_peer_say(&peer, &welcome, sizeof welcome, fds,
+                     how < 4   ? SHM_WELCOME_FDS
+                     : how < 6 ? how - 4
+                               : how - 3);
     close(unsealed);
     shm_peer_close(&peer);
 }
@@ -346,7 +350,7 @@ static void a_hostile_listener_is_refused(void **state)
     strcpy(at.sun_path, pair_listen_address());
     assert_int_equal(bind(listener, (const struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(listen(listener, 1), 0);
-    for (int how = 0; how < 7; how++) {
+    for (int how = 0; how < 8; how++) {
         struct pair_side client = {.domain = h->pair.a.domain};
         assert_int_equal(
             pair_ops->connect(client.domain, at.sun_path, &pair_handler, &client, &client.ep), 0);

@@ -11,7 +11,8 @@
 
 struct shm_peer_hand {
     int socket;
-    int fds[2]; /* of its table and ring, for HELLO */
+    int fds[SHM_HELLO_FDS]; /* of its table, ring and doorbell */
+    int victim_doorbell;
     struct shm_table *table, *victim_table;
     struct shm_shared *ring;
     struct shm_side *mine, *theirs;

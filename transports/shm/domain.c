@@ -175,6 +175,7 @@ void shm_domain_close(struct ros2_domain *domain)
     shm_domain_leave(domain);
     close(domain->timer_fd);
     close(domain->epoll_fd);
+    shm_ringer_fini(domain);
     shm_regions_fini(&domain->regions);
     close_living(domain);
     free(domain->scratch);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ros2/transport.h"
+#include "transports/shm/doorbell.h"
 #include "transports/shm/list.h"
 #include "transports/shm/region.h"
 
@@ -17,7 +18,7 @@
 #define SHM_TURN_BYTES (1u << 20)
 
 /* What an epoll event is about: the first member of each thing that has a descriptor in the set. */
-enum shm_source { SHM_SOURCE_TIMER, SHM_SOURCE_LISTENER, SHM_SOURCE_EP };
+enum shm_source { SHM_SOURCE_TIMER, SHM_SOURCE_LISTENER, SHM_SOURCE_EP, SHM_SOURCE_DOORBELL };
 
 /* owner: the thread that opened it. */
 struct ros2_domain {
@@ -47,7 +48,7 @@ struct ros2_domain {
 
     /* Each endpoint is in one of these. */
     struct shm_list hot;       /* open, polled */
-    struct shm_list sleeping;  /* open; the peer's wake-up byte comes through epoll */
+    struct shm_list sleeping;  /* open; the peer's doorbell comes through epoll */
     struct shm_list opening;   /* not yet open */
     struct shm_list dead;      /* told their user, who has not freed them yet */
     struct shm_list lingering; /* closed, with messages for which there was no room; oldest first */
@@ -60,6 +61,7 @@ struct ros2_domain {
     struct shm_list listeners;
     struct shm_list listener_graveyard;
     struct shm_regions regions;
+    struct shm_ringer ringer;
 };
 
 int shm_domain_open(const struct ros2_domain_options *options, struct ros2_domain **domain_p);

@@ -30,7 +30,7 @@ int shm_ep_create(struct ros2_domain *domain, int fd, enum shm_ep_state state,
     ep->state = state;
     ep->domain = domain;
     ep->fd = fd;
-    ep->ring_fd = -1;
+    ep->ring_fd = ep->doorbell = ep->peer_doorbell = -1;
     ep->usable = state == SHM_EP_AWAIT_HELLO;
     shm_list_init(&ep->ready_link);
     shm_list_init(&ep->output_link);
@@ -131,8 +131,10 @@ void shm_ep_heat(struct ros2_ep *ep)
 bool shm_ep_sleep(struct ros2_ep *ep)
 {
     if (ep->owed) {
-        shm_socket_look(ep); /* else the old byte would end the next sleep */
+        /* Else the old one would end this sleep: epoll is asked first. */
         ep->owed = false;
+        ep->domain->armed = true;
+        return false;
     }
     if (ep->hup || ep->error)
         return false;
@@ -161,11 +163,10 @@ void shm_ep_wake(struct ros2_ep *ep)
 {
     const uint8_t byte = SHM_WAKE;
 
-    /* A byte on the socket and no eventfd: whether a write to that blocks is a flag of the open file, which the peer shares and
-     * could clear, and then fill its counter. MSG_DONTWAIT is this call's alone. A full socket is fine: there is something to
-     * wake up for in it. A broken one is told by epoll. */
-    (void)send(ep->fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    /* After the byte: a polling peer that sees the bell finds it. */
+    /* A full socket is fine: there is something to wake up for in it. A broken one is told by epoll. */
+    if (!shm_doorbell_ring(ep))
+        (void)send(ep->fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    /* After it: a polling peer that sees the bell finds an event. */
     atomic_store_explicit(&ep->shared.table->head.bell, 1, memory_order_release);
 }
 
@@ -257,6 +258,7 @@ void shm_ep_unlink(struct ros2_ep *ep)
     if (ep->ring_fd >= 0)
         close(ep->ring_fd);
     ep->ring_fd = -1;
+    shm_doorbell_close(ep);
     if (ep->fd >= 0) {
         if (ep->watched)
             shm_domain_close_fd(domain, ep->fd);

@@ -34,8 +34,8 @@ struct ros2_ep {
     bool watched;  /* fd is in the epoll set */
     bool usable;   /* accepted, or connected() was called: transfers are allowed */
     bool handled;  /* handler is set */
-    bool sleeping; /* the peer is to send a wake-up byte */
-    bool owed;     /* such a byte is in the socket, or will be */
+    bool sleeping; /* the peer is to ring the doorbell */
+    bool owed;     /* it has done so for nothing, or will */
     bool blocked;  /* the queue's head waits for the peer */
     bool hup;      /* the socket has ended: what is in the ring is all there is */
     bool put_out;  /* records in the ring that are not published */
@@ -66,6 +66,10 @@ struct ros2_ep {
     uint8_t in_len;
     uint8_t fd_count;
     int fds[SHM_HELLO_FDS];
+
+    enum shm_source doorbell_source; /* epoll points here */
+    enum shm_ring_way ring_way;
+    int doorbell, peer_doorbell;
 
     uint64_t files_revision;
     uint64_t file_sent[SHM_FILES]; /* serial that the peer knows under this index */

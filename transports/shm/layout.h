@@ -17,11 +17,11 @@
 /* -- the socket: a greeting of each side, then records; their descriptors ride on them -- */
 
 #define SHM_MAGIC   "ROS2SHM"
-#define SHM_VERSION 1
+#define SHM_VERSION 2
 
 enum { SHM_HELLO = 1, SHM_WELCOME = 2 };
 
-/* HELLO carries the connection's memory and the table, WELCOME the table. */
+/* HELLO carries the table, the connection's memory and the doorbell, WELCOME the table and the doorbell. */
 struct shm_greeting {
     char magic[7];
     uint8_t version;
@@ -33,8 +33,8 @@ struct shm_greeting {
 };
 _Static_assert(sizeof(struct shm_greeting) == 32, "wire format");
 
-#define SHM_HELLO_FDS   2
-#define SHM_WELCOME_FDS 1
+#define SHM_HELLO_FDS   3
+#define SHM_WELCOME_FDS 2
 
 enum shm_notice_type {
     SHM_WAKE = 0,   /* this byte alone */
@@ -130,7 +130,7 @@ _Static_assert(sizeof(struct shm_entry) == 64, "shared layout");
 struct shm_table {
     union {
         _Atomic uint32_t
-            bell; /* set by a peer that has sent a wake-up byte: the socket is worth a look */
+            bell; /* set by a peer that has rung a doorbell: epoll is worth a question */
         uint8_t page[SHM_PAGE];
     } head;
     struct shm_entry entry[SHM_SLOTS];

@@ -6,6 +6,7 @@ noinst_LTLIBRARIES += libtransportshm.la
 libtransportshm_la_SOURCES = \
 	transports/shm/address.c \
 	transports/shm/domain.c \
+	transports/shm/doorbell.c \
 	transports/shm/endpoint.c \
 	transports/shm/file.c \
 	transports/shm/linger.c \

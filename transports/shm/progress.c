@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One turn of a domain. Owner: the domain's thread. A turn that finds work makes no system call: it looks at the rings of
- * the endpoints that are polled, and at the bell that a peer rings which has sent a wake-up byte to one that is not. What only
+ * the endpoints that are polled, and at the bell that a peer sets which has rung the doorbell of one that is not. What only
  * the kernel knows (connections, hang-ups, timers) is asked for when the owner may have slept, when many turns in a row were
  * idle, and every millisecond. */
 #include "config.h"
@@ -147,6 +147,14 @@ static int look(struct ros2_domain *domain)
             if (ep->fd < 0) /* it has ended in this very turn */
                 break;
             shm_socket_event(ep);
+            handled++;
+            break;
+        case SHM_SOURCE_DOORBELL:
+            ep = SHM_CONTAINER(source, struct ros2_ep, doorbell_source);
+            if (ep->fd < 0)
+                break;
+            shm_ep_heat(ep);
+            ep->owed = false;
             handled++;
             break;
         }

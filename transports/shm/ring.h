@@ -59,7 +59,7 @@ bool shm_ring_release(struct shm_ring *ring);
 
 /* The peer is to wake this side on any of what (enum shm_sleep). false: there is no need to sleep, it has come already. */
 bool shm_ring_sleep(struct shm_ring *ring, unsigned what);
-/* true: the peer has sent or will send a wake-up byte for the last sleep. */
+/* true: the peer has rung or will ring for the last sleep. */
 bool shm_ring_awake(struct shm_ring *ring);
 
 static inline uint32_t shm_ring_gate(const struct shm_ring *ring)

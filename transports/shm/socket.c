@@ -16,7 +16,7 @@
 #include "transports/shm/file.h"
 
 #define RETRY_NS   1000000ull
-#define READ_BYTES 256u /* wake-up bytes, mostly */
+#define READ_BYTES 256u
 /* Each read ends behind a descriptor: so many take in all files that there can be. */
 #define READS (SHM_FILES + 16u)
 
@@ -98,12 +98,14 @@ static const struct shm_greeting greeting = {
 
 static int greet(struct ros2_ep *ep, uint32_t kind)
 {
-    const int fds[SHM_HELLO_FDS] = {ep->domain->regions.table_fd, ep->ring_fd};
+    const int table_fd = ep->domain->regions.table_fd;
+    const int hello[SHM_HELLO_FDS] = {table_fd, ep->ring_fd, ep->doorbell};
+    const int welcome[SHM_WELCOME_FDS] = {table_fd, ep->doorbell};
     struct shm_greeting mine = greeting;
 
     mine.kind = kind;
-    return send_with_fds(ep->fd, &mine, sizeof mine, fds,
-                         kind == SHM_HELLO ? SHM_HELLO_FDS : SHM_WELCOME_FDS);
+    return kind == SHM_HELLO ? send_with_fds(ep->fd, &mine, sizeof mine, hello, SHM_HELLO_FDS)
+                             : send_with_fds(ep->fd, &mine, sizeof mine, welcome, SHM_WELCOME_FDS);
 }
 
 static int set_ring(struct ros2_ep *ep, void *map, unsigned side)
@@ -134,6 +136,9 @@ static int step_connect(struct ros2_ep *ep)
     if (rc < 0)
         return rc;
     ep->watched = true;
+    rc = shm_doorbell_open(ep);
+    if (rc < 0)
+        return rc;
     ep->state = SHM_EP_GREETING;
     return 0;
 }
@@ -197,7 +202,7 @@ static int greeted(struct ros2_ep *ep, const char **why_p)
     if (*why_p)
         return -EPROTO;
     if (ep->fd_count != (hello ? SHM_HELLO_FDS : SHM_WELCOME_FDS)) {
-        *why_p = "its greeting lacks the descriptors of its memory";
+        *why_p = "its greeting lacks the descriptors of its memory and doorbell";
         return -EPROTO;
     }
     int rc = shm_file_map(ep->fds[0], SHM_TABLE_LEN, &map, why_p);
@@ -208,10 +213,15 @@ static int greeted(struct ros2_ep *ep, const char **why_p)
         rc = shm_file_map(ep->fds[1], SHM_RING_LEN, &map, why_p);
         if (rc == 0)
             rc = set_ring(ep, map, 1);
+        if (rc == 0)
+            rc = shm_doorbell_open(ep);
         if (rc < 0)
             return rc;
     }
+    rc = shm_doorbell_take(ep, ep->fds[--ep->fd_count], hello, why_p);
     shm_socket_drop_fds(ep);
+    if (rc < 0)
+        return rc;
     if (hello)
         ep->state = SHM_EP_ANSWERING;
     else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes over an endpoint's socket: greetings, files, wake-up bytes, its end. */
+/* What goes over an endpoint's socket: greetings, files, its end; wake-up bytes where doorbells cannot be rung. */
 #ifndef SHM_SOCKET_H
 #define SHM_SOCKET_H
 
