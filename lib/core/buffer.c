@@ -167,22 +167,33 @@ static void drive(struct ros2i_queue *queue, struct ros2i_wait *wait)
     ros2i_queue_pause(queue, wait, now_ns, -1, now_ns + LOOK_NS);
 }
 
+/* What has ended meanwhile woke us, and not an event loop that sleeps on the queue's descriptor. */
+static void wake_loop(const struct ros2i_queue *driven)
+{
+    if (driven && driven->mail)
+        ros2i_postbox_raise(driven->mail);
+}
+
 /* What is not used is withdrawn before an operation can begin on it again. */
 static void end_use(const struct ros2_buf *buf)
 {
     const struct timespec pause = {0, LOOK_NS};
     struct ros2i_wait wait = {0};
+    struct ros2i_queue *driven = NULL;
     uint64_t deadline_ns = ros2i_client_deadline(buf->client);
-    for (bool over = false; !over;) {
+    for (;;) {
         struct ros2i_queue *own = NULL;
         ros2i_fork_stop();
         bool used = is_used(buf, &own);
-        over = !used || ros2i_now_ns() >= deadline_ns;
+        bool over = !used || ros2i_now_ns() >= deadline_ns;
         if (used && over)
             break_all(buf);
         if (over && !buf->allocated)
             ros2i_registration_withdraw(buf->client, &buf->registration);
         ros2i_fork_go_on();
+        if (own != driven || over)
+            wake_loop(driven);
+        driven = own;
         if (over)
             return;
         if (own) /* nobody else drives it */

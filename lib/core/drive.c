@@ -194,8 +194,10 @@ static int make_queue(struct ros2_queue *queue)
     if (queue->queue)
         return 0;
     int rc = ros2i_queue_create(queue->client, &queue->queue);
-    if (rc == 0)
+    if (rc == 0) {
+        queue->queue->mail = &queue->mail;
         ros2i_ready_watch(queue);
+    }
     return rc;
 }
 

@@ -12,6 +12,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/core/client.h"
+#include "lib/core/postbox.h"
 #include "lib/core/spin.h"
 #include "lib/data/op.h"
 
@@ -31,6 +32,8 @@ struct ros2i_queue {
     int fd;                         /* to sleep on; -1: the transport has to be polled */
     struct ros2i_spin spin;
     struct ros2i_op *done_first, *done_last; /* completed, not reaped */
+    struct ros2i_postbox
+        *mail; /* of the public queue over it, whose owner may sleep on more; NULL: none */
 
     _Atomic bool busy; /* the owner is inside the channel; read by fork() */
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -208,6 +209,31 @@ static void freeing_one_buffer_leaves_the_reads_of_others_alone(void **state)
     assert_ok(ros2_buf_free(used));
 }
 
+/* The loop sleeps on the descriptor; what it waits for comes while this thread waits for the buffer. */
+static void a_loop_hears_of_what_ended_while_a_buffer_was_freed(void **state)
+{
+    struct ros2_file *file = must_open(client, "/data", O_RDONLY);
+    struct ros2_completion done;
+    struct ros2_queue *queue;
+    struct ros2_buf *buf;
+
+    (void)state;
+    assert_ok(ros2_queue_create(client, 4, NULL, &queue));
+    struct pollfd loop = {.fd = ros2_queue_fd(queue), .events = POLLIN};
+    assert_true(loop.fd >= 0);
+    for (int i = 0; i < 50; i++) {
+        assert_ok(ros2_prepare_read(queue, file, alloc(LEN, &buf), LEN, 0, 0, 0));
+        assert_int_equal(ros2_queue_submit(queue), 1);
+        assert_ok(ros2_buf_free(buf));
+        /* Not only when the next thing is due by the clock. */
+        assert_int_equal(poll(&loop, 1, 0), 1);
+        assert_int_equal(ros2_queue_reap(queue, &done, 1, 1, ROS2_FOREVER), 1);
+        assert_int_equal(done.result, LEN);
+    }
+    ros2_queue_destroy(queue);
+    ros2_close(file);
+}
+
 static void a_child_has_no_part_in_it(void **state)
 {
     struct ros2_buf *buf;
@@ -241,6 +267,7 @@ int main(void)
         cmocka_unit_test(registering_says_what_cannot_be_taken),
         cmocka_unit_test(each_kind_of_buffer_has_its_own_end),
         cmocka_unit_test(freeing_one_buffer_leaves_the_reads_of_others_alone),
+        cmocka_unit_test(a_loop_hears_of_what_ended_while_a_buffer_was_freed),
         cmocka_unit_test(a_child_has_no_part_in_it),
     };
 
