@@ -47,6 +47,7 @@ libdaemon_la_SOURCES = \
 	daemon/data/read.c \
 	daemon/data/read_vector.c \
 	daemon/data/request.c \
+	daemon/data/rkeys.c \
 	daemon/data/segments.c \
 	daemon/data/thread.c \
 	daemon/data/vector.c \

@@ -7,113 +7,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/data/connection.h"
 #include "lib/base/error.h"
 
-#define KEYS   64 /* distinct regions of one connection in use at once */
-#define NO_KEY UINT8_MAX
-
-struct ros2d_rkey_slot {
-    uint64_t region_id; /* 0: free; an id is never used again, so neither is a stale key */
-    struct ros2_rkey *rkey;
-    uint32_t users;
-};
-
-static void drop_key(struct ros2d_rkey_slot *slot, const struct ros2_transport_ops *ops)
-{
-    ops->rkey_release(slot->rkey);
-    *slot = (struct ros2d_rkey_slot){0};
-}
-
-static void drop_unused(struct ros2d_rkeys *rkeys, const struct ros2_transport_ops *ops)
-{
-    for (unsigned i = 0; i < KEYS; i++)
-        if (rkeys->slot[i].region_id && rkeys->slot[i].users == 0)
-            drop_key(&rkeys->slot[i], ops);
-}
-
-void ros2d_rkeys_fini(struct ros2d_rkeys *rkeys, const struct ros2_transport_ops *ops)
-{
-    if (!rkeys->slot)
-        return;
-    for (unsigned i = 0; i < KEYS; i++)
-        if (rkeys->slot[i].region_id)
-            drop_key(&rkeys->slot[i], ops);
-    free(rkeys->slot);
-    rkeys->slot = NULL;
-}
-
-/* -- keys -- */
-
-static int prepare_keys(struct ros2d_connection *conn)
-{
-    struct ros2d_rkeys *rkeys = &conn->rkeys;
-    uint64_t revision = ros2d_regions_revision(conn->thread->state->regions);
-
-    if (!rkeys->slot) {
-        rkeys->slot = calloc(KEYS, sizeof(*rkeys->slot));
-        if (!rkeys->slot)
-            return ros2i_fail(ENOBUFS, "segment: out of memory for keys");
-    } else if (rkeys->revision != revision) {
-        drop_unused(rkeys, conn->ops);
-    }
-    rkeys->revision = revision;
-    return 0;
-}
-
-static struct ros2d_rkey_slot *find_key(struct ros2d_rkeys *rkeys, uint64_t region_id)
-{
-    for (unsigned i = 0; i < KEYS; i++)
-        if (rkeys->slot[i].region_id == region_id)
-            return &rkeys->slot[i];
-    return NULL;
-}
-
-static struct ros2d_rkey_slot *free_key(struct ros2d_rkeys *rkeys,
-                                        const struct ros2_transport_ops *ops)
-{
-    struct ros2d_rkey_slot *slot = find_key(rkeys, 0);
-
-    if (slot)
-        return slot;
-    drop_unused(rkeys, ops);
-    return find_key(rkeys, 0);
-}
-
-static int import_key(struct ros2d_connection *conn, const struct ros2d_region *region,
-                      uint8_t *index_p)
-{
-    const struct ros2_transport_ops *ops = conn->ops;
-    struct ros2d_rkey_slot *slot;
-    int rc = prepare_keys(conn);
-
-    if (rc < 0)
-        return rc;
-    slot = find_key(&conn->rkeys, region->id);
-    if (!slot) {
-        slot = free_key(&conn->rkeys, ops);
-        if (!slot)
-            return ros2i_fail(ENOBUFS,
-                              "segment: more than %d regions of one channel in use at once", KEYS);
-        rc = ops->rkey_import(conn->ep, region->key, region->key_len, &slot->rkey);
-        if (rc < 0)
-            return ros2i_fail(EINVAL,
-                              "segment: the key of region 0x%" PRIx64 " is none of transport %s",
-                              region->id, ops->name);
-        slot->region_id = region->id;
-    }
-    slot->users++;
-    *index_p = (uint8_t)(slot - conn->rkeys.slot);
-    return 0;
-}
-
-/* -- segments -- */
-
-static int check_region(const struct ros2d_connection *conn, const struct ros2d_region *region,
-                        const struct ros2i_segment *segment, uint32_t right)
+/* Of a region that this connection has not named before. It has been acquired. */
+static int remember(struct ros2d_connection *conn, const struct ros2d_region *region,
+                    struct ros2d_rkey **key_p)
 {
     const struct ros2d_queue_key *key = &conn->queue->key;
 
@@ -122,36 +23,47 @@ static int check_region(const struct ros2d_connection *conn, const struct ros2d_
         strncmp(region->transport, conn->ops->name, sizeof(region->transport)) != 0)
         return ros2i_fail(EACCES, "segment: region 0x%" PRIx64 " was registered for another queue",
                           region->id);
-    if (!(region->rights & right))
-        return ros2i_fail(EACCES, "segment: region 0x%" PRIx64 " lacks the right", region->id);
-    if (segment->offset > region->len || segment->len > region->len - segment->offset)
+    return ros2d_rkeys_add(&conn->rkeys, conn->ops, conn->ep, region, key_p);
+}
+
+static int check_range(const struct ros2d_rkey *key, const struct ros2i_segment *segment,
+                       uint32_t right)
+{
+    if (!(key->rights & right))
+        return ros2i_fail(EACCES, "segment: region 0x%" PRIx64 " lacks the right", key->region_id);
+    if (segment->offset > key->len || segment->len > key->len - segment->offset)
         return ros2i_fail(ERANGE,
                           "segment: offset %" PRIu64 " and length %u go past region 0x%" PRIx64
                           " of %" PRIu64,
-                          segment->offset, segment->len, region->id, region->len);
+                          segment->offset, segment->len, key->region_id, key->len);
     return 0;
 }
 
 static int resolve_region(struct ros2d_connection *conn, const struct ros2i_segment *segment,
                           uint32_t right, struct ros2d_segments *segments)
 {
+    struct ros2d_regions *regions = conn->thread->state->regions;
+    struct ros2d_rkey *key = ros2d_rkeys_find(&conn->rkeys, segment->id);
     uint16_t i = segments->count;
     struct ros2d_region region;
+    int rc = key ? ros2d_regions_reacquire(regions, segment->id)
+                 : ros2d_regions_acquire(regions, conn->session, segment->id, &region);
 
-    if (ros2d_regions_acquire(conn->thread->state->regions, conn->session, segment->id, &region) <
-        0)
+    if (rc < 0)
         return ros2i_fail(ENOENT, "segment: region 0x%" PRIx64 " is unknown", segment->id);
     segments->region_id[i] = segment->id;
-    segments->key_slot[i] = NO_KEY;
+    segments->key[i] = NULL;
     segments->acquired = (uint16_t)(i + 1);
-    int rc = check_region(conn, &region, segment, right);
+    if (!key)
+        rc = remember(conn, &region, &key);
     if (rc == 0)
-        rc = import_key(conn, &region, &segments->key_slot[i]);
+        rc = check_range(key, segment, right);
     if (rc < 0)
         return rc;
-    segments->remote[i] = (struct ros2_remote){.rkey = conn->rkeys.slot[segments->key_slot[i]].rkey,
-                                               .offset = segment->offset,
-                                               .len = segment->len};
+    key->users++;
+    segments->key[i] = key;
+    segments->remote[i] =
+        (struct ros2_remote){.rkey = key->rkey, .offset = segment->offset, .len = segment->len};
     return 0;
 }
 
@@ -163,7 +75,7 @@ static int resolve_token(const struct ros2d_connection *conn, const struct ros2i
     if (!(conn->ops->flags & ROS2_TRANSPORT_TOKENS))
         return ros2i_fail(EINVAL, "segment: transport %s has no tokens", conn->ops->name);
     segments->region_id[i] = 0;
-    segments->key_slot[i] = NO_KEY;
+    segments->key[i] = NULL;
     segments->acquired = (uint16_t)(i + 1);
     segments->remote[i] =
         (struct ros2_remote){.token = segment->id, .offset = segment->offset, .len = segment->len};
@@ -174,6 +86,7 @@ int ros2d_segments_resolve(struct ros2d_connection *conn, const struct ros2i_seg
                            uint16_t count, uint32_t right, struct ros2d_segments *segments)
 {
     segments->count = segments->acquired = 0;
+    ros2d_rkeys_renew(&conn->rkeys, conn->ops, conn->thread->state->regions);
     for (uint16_t i = 0; i < count; i++, segment++) {
         int rc = segment->kind == ROS2I_SEGMENT_TOKEN
                      ? resolve_token(conn, segment, segments)
@@ -193,8 +106,8 @@ void ros2d_segments_release(struct ros2d_connection *conn, struct ros2d_regions 
     for (uint16_t i = 0; i < segments->acquired; i++) {
         if (!segments->region_id[i])
             continue;
-        if (conn && segments->key_slot[i] != NO_KEY)
-            conn->rkeys.slot[segments->key_slot[i]].users--;
+        if (conn && segments->key[i])
+            segments->key[i]->users--;
         ros2d_regions_release(regions, segments->region_id[i]);
     }
     segments->count = segments->acquired = 0;

@@ -6,25 +6,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/tenant/regions.h"
+#include "daemon/data/rkeys.h"
 #include "lib/protocol/wire.h"
 #include "ros2/transport.h"
 
 struct ros2d_connection;
-struct ros2d_rkey_slot;
-
-/* Imported keys of a connection's regions. A key in use stays; others go when the regions' revision has changed. */
-struct ros2d_rkeys {
-    struct ros2d_rkey_slot *slot; /* made when first needed */
-    uint64_t revision;
-};
 
 struct ros2d_segments {
     uint16_t count;
     uint16_t acquired; /* this many of region_id are held */
     struct ros2_remote remote[ROS2I_WIRE_SEGMENTS_MAX];
     uint64_t region_id[ROS2I_WIRE_SEGMENTS_MAX];
-    uint8_t key_slot[ROS2I_WIRE_SEGMENTS_MAX];
+    struct ros2d_rkey *key[ROS2I_WIRE_SEGMENTS_MAX]; /* NULL: none */
 };
 
 /* right: enum ros2_region_right that the request needs. 0, or what the REPLY is to say: -EINVAL, -EACCES, -ERANGE,
@@ -37,7 +30,5 @@ void ros2d_segments_release(struct ros2d_connection *conn, struct ros2d_regions 
 /* The pieces of [at, at + len) of the stream. Returns how many. */
 int ros2d_segments_slice(const struct ros2d_segments *segments, uint64_t at, uint64_t len,
                          struct ros2_remote out[ROS2I_WIRE_SEGMENTS_MAX]);
-/* Before the endpoint goes. */
-void ros2d_rkeys_fini(struct ros2d_rkeys *rkeys, const struct ros2_transport_ops *ops);
 
 #endif

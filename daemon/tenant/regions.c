@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registered client memory. All is guarded by the mutex but the revision. Always holds: a slot is free, or its region's
- * generation is that of its id; a revoked region stays until its last user has let go. */
+/* Registered client memory. All is guarded by the mutex but the revision, live and users. Always holds: a slot is free, or its
+ * region's generation is that of its id; a revoked region stays until its last user has let go. For that whoever counts itself in
+ * looks at live afterwards, and whoever revokes stores live and looks at users afterwards (sequentially consistent): one of
+ * them sees the other. A slot is never freed, so users may be counted up and down again by one who comes too late. */
 #include "config.h"
 
 #include "daemon/tenant/regions.h"
@@ -24,7 +26,8 @@ struct slot {
         *region; /* NULL: free. Apart, since most slots of a large table are never used */
     struct ros2d_tenant *tenant;
     uint32_t generation;
-    uint32_t users;
+    _Atomic uint64_t live; /* id of the region that may be acquired; 0: none */
+    _Atomic uint32_t users;
     uint32_t next_free; /* index + 1, 0 ends the list */
     bool revoked;
 };
@@ -111,12 +114,18 @@ static void free_slot(struct ros2d_regions *regions, struct slot *slot)
     pthread_cond_broadcast(&regions->unused);
 }
 
+static void free_if_unused(struct ros2d_regions *regions, struct slot *slot)
+{
+    if (slot->region && slot->revoked && atomic_load(&slot->users) == 0)
+        free_slot(regions, slot);
+}
+
 static void revoke(struct ros2d_regions *regions, struct slot *slot)
 {
     slot->revoked = true;
+    atomic_store(&slot->live, 0);
     atomic_fetch_add_explicit(&regions->revision, 1, memory_order_release);
-    if (slot->users == 0)
-        free_slot(regions, slot);
+    free_if_unused(regions, slot);
 }
 
 static int insert(struct ros2d_regions *regions, struct ros2d_session *session,
@@ -135,10 +144,10 @@ static int insert(struct ros2d_regions *regions, struct ros2d_session *session,
     slot->generation++;
     slot->region = region;
     slot->tenant = session->principal.tenant;
-    slot->users = 0;
     slot->revoked = false;
     region->id = ros2i_handle_make((uint32_t)(slot - regions->slot), slot->generation);
     region->session_serial = session->serial;
+    atomic_store(&slot->live, region->id);
     *id_p = region->id;
     return 0;
 }
@@ -203,7 +212,7 @@ int ros2d_regions_acquire(struct ros2d_regions *regions, const struct ros2d_sess
     slot = find(regions, id);
     found = slot && !slot->revoked && slot->region->session_serial == session->serial;
     if (found) {
-        slot->users++;
+        atomic_fetch_add(&slot->users, 1);
         *region_p = *slot->region;
     }
     pthread_mutex_unlock(&regions->mutex);
@@ -211,16 +220,33 @@ int ros2d_regions_acquire(struct ros2d_regions *regions, const struct ros2d_sess
                  : ros2i_fail(ENOENT, "region 0x%" PRIx64 " is not registered by this session", id);
 }
 
+int ros2d_regions_reacquire(struct ros2d_regions *regions, uint64_t id)
+{
+    struct slot *slot = &regions->slot[ros2i_handle_index(id)];
+
+    atomic_fetch_add(&slot->users, 1);
+    if (atomic_load(&slot->live) == id)
+        return 0;
+    ros2d_regions_release(regions, id);
+    return -ENOENT;
+}
+
 void ros2d_regions_release(struct ros2d_regions *regions, uint64_t id)
 {
-    struct slot *slot;
+    struct slot *slot = &regions->slot[ros2i_handle_index(id)];
+    uint32_t users = atomic_fetch_sub(&slot->users, 1);
 
+    assert(users > 0);
+    if (users > 1 || atomic_load(&slot->live) != 0)
+        return;
     pthread_mutex_lock(&regions->mutex);
-    slot = find(regions, id);
-    assert(slot && slot->users > 0);
-    if (slot && --slot->users == 0 && slot->revoked)
-        free_slot(regions, slot);
+    free_if_unused(regions, slot);
     pthread_mutex_unlock(&regions->mutex);
+}
+
+bool ros2d_regions_is_live(const struct ros2d_regions *regions, uint64_t id)
+{
+    return atomic_load(&regions->slot[ros2i_handle_index(id)].live) == id;
 }
 
 int ros2d_regions_revoke(struct ros2d_regions *regions, struct ros2d_session *session, uint64_t id)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registered client memory: what Memory.Register said, checked by data threads before any transport call.
- * Guarded by a mutex; a channel caches what it has resolved (with the imported rkey) and drops it by generation. */
+/* Registered client memory: what Memory.Register said, checked by data threads before any transport call. A connection looks a
+ * region up once, under a mutex; for later requests it counts itself in without one. */
 #ifndef ROS2D_REGIONS_H
 #define ROS2D_REGIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/tenant/sessions.h"
@@ -32,7 +33,11 @@ int ros2d_regions_register(struct ros2d_regions *regions, struct ros2d_session *
  * ros2d_regions_release counts it out. */
 int ros2d_regions_acquire(struct ros2d_regions *regions, const struct ros2d_session *session,
                           uint64_t id, struct ros2d_region *region_p);
+/* The same for an id that the caller's session has acquired before, without a lock: 0, or -ENOENT (revoked since). No text. */
+int ros2d_regions_reacquire(struct ros2d_regions *regions, uint64_t id);
 void ros2d_regions_release(struct ros2d_regions *regions, uint64_t id);
+/* Has an id that was acquired before not been revoked? No lock. */
+bool ros2d_regions_is_live(const struct ros2d_regions *regions, uint64_t id);
 /* No new acquire succeeds; returns at once, also when it was revoked before and is still in use. -ENOENT. */
 int ros2d_regions_revoke(struct ros2d_regions *regions, struct ros2d_session *session, uint64_t id);
 /* Waits until a revoked region has no user left. deadline_ns monotonic; -ETIMEDOUT (at once with 0), -EAGAIN (stopped).
@@ -41,7 +46,7 @@ int ros2d_regions_wait_unused(struct ros2d_regions *regions, uint64_t id, uint64
 /* Nobody waits any more, now or later. */
 void ros2d_regions_stop_waits(struct ros2d_regions *regions);
 void ros2d_regions_close_session(struct ros2d_regions *regions, struct ros2d_session *session);
-/* Bumped by each revoke (release); a channel compares it (acquire) before it trusts its cache of imported keys. */
+/* Bumped by each revoke (release): some region may no longer be live (acquire). */
 uint64_t ros2d_regions_revision(const struct ros2d_regions *regions);
 
 #endif

@@ -96,6 +96,7 @@ unit_programs += \
 	tests/unit/path_take_test \
 	tests/unit/regions_test \
 	tests/unit/replay_test \
+	tests/unit/rkeys_test \
 	tests/unit/sessions_test \
 	tests/unit/token_test
 tests_unit_bounce_test_LDADD = $(test_daemon)
@@ -107,6 +108,7 @@ tests_unit_issue_test_LDADD = libtls_issue.la libbase.la $(CRYPTO_LIBS) $(CMOCKA
 tests_unit_path_take_test_LDADD = $(test_daemon)
 tests_unit_regions_test_LDADD = $(test_daemon)
 tests_unit_replay_test_LDADD = $(test_daemon)
+tests_unit_rkeys_test_LDADD = $(test_daemon)
 tests_unit_sessions_test_LDADD = $(test_daemon)
 tests_unit_token_test_LDADD = $(test_daemon)
 

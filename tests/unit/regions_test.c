@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -175,6 +176,87 @@ static void a_session_s_end_revokes_its_regions_only(void **state)
     ros2d_session_put(other);
 }
 
+static void a_known_region_is_acquired_without_a_look_at_it(void **state)
+{
+    struct tables *t = *state;
+    struct ros2d_session *session = tables_session(t);
+    uint64_t id = register_one(t, session, 10), next;
+    struct ros2d_region region;
+
+    assert_int_equal(ros2d_regions_acquire(t->regions, session, id, &region), 0);
+    ros2d_regions_release(t->regions, id);
+    assert_true(ros2d_regions_is_live(t->regions, id));
+    assert_int_equal(ros2d_regions_reacquire(t->regions, id), 0);
+    assert_int_equal(ros2d_regions_revoke(t->regions, session, id), 0);
+    assert_false(ros2d_regions_is_live(t->regions, id));
+    assert_int_equal(ros2d_regions_reacquire(t->regions, id), -ENOENT);
+    assert_int_equal(ros2d_regions_wait_unused(t->regions, id, 0), -ETIMEDOUT);
+    ros2d_regions_release(t->regions, id);
+    assert_int_equal(ros2d_regions_wait_unused(t->regions, id, 0), 0);
+    assert_int_equal(ros2d_regions_reacquire(t->regions, id), -ENOENT);
+    assert_int_equal(t->tenant.limits.regions.used, 0);
+    /* Another one takes its place in the table. */
+    next = register_one(t, session, 10);
+    assert_int_equal(ros2d_regions_reacquire(t->regions, id), -ENOENT);
+    assert_int_equal(ros2d_regions_reacquire(t->regions, next), 0);
+    ros2d_regions_release(t->regions, next);
+    ros2d_session_put(session);
+}
+
+struct race {
+    struct tables *t;
+    _Atomic uint64_t id; /* 0: no more */
+    pthread_barrier_t barrier;
+};
+
+static void *use_until_revoked(void *arg)
+{
+    struct race *r = arg;
+    uint64_t id;
+
+    for (;;) {
+        pthread_barrier_wait(&r->barrier);
+        id = atomic_load(&r->id);
+        if (!id)
+            return NULL;
+        while (ros2d_regions_reacquire(r->t->regions, id) == 0)
+            ros2d_regions_release(r->t->regions, id);
+        pthread_barrier_wait(&r->barrier);
+    }
+}
+
+/* Whoever lets go last frees it, once, whatever revoking comes between. */
+static void a_race_between_use_and_revoke_frees_it_once(void **state)
+{
+    enum { ROUNDS = 2000, USERS = 2 };
+    struct tables *t = *state;
+    struct ros2d_session *session = tables_session(t);
+    struct race r = {.t = t};
+    struct ros2d_region region;
+    pthread_t thread[USERS];
+
+    pthread_barrier_init(&r.barrier, NULL, USERS + 1);
+    for (int i = 0; i < USERS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, use_until_revoked, &r), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        uint64_t id = register_one(t, session, 10);
+        assert_int_equal(ros2d_regions_acquire(t->regions, session, id, &region), 0);
+        atomic_store(&r.id, id);
+        pthread_barrier_wait(&r.barrier);
+        ros2d_regions_release(t->regions, id);
+        assert_int_equal(ros2d_regions_revoke(t->regions, session, id), 0);
+        pthread_barrier_wait(&r.barrier);
+        assert_int_equal(ros2d_regions_wait_unused(t->regions, id, 0), 0);
+        assert_int_equal(t->tenant.limits.regions.used, 0);
+    }
+    atomic_store(&r.id, 0);
+    pthread_barrier_wait(&r.barrier);
+    for (int i = 0; i < USERS; i++)
+        pthread_join(thread[i], NULL);
+    pthread_barrier_destroy(&r.barrier);
+    ros2d_session_put(session);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tables_setup, tables_teardown)
 
 int main(void)
@@ -187,6 +269,8 @@ int main(void)
         TEST(nobody_waits_once_waits_are_stopped),
         TEST(limits_hold),
         TEST(a_session_s_end_revokes_its_regions_only),
+        TEST(a_known_region_is_acquired_without_a_look_at_it),
+        TEST(a_race_between_use_and_revoke_frees_it_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
