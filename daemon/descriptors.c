@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each open file is a descriptor, and so is each connection. A client that opens all files it may must not keep others from
+/* Each open file is a descriptor, and each connection is one or, over shm, three. A client that opens all files it may must not keep others from
  * connecting, nor make their opens fail for want of descriptors where the limit of open files has not been reached. */
 #include "config.h"
 
@@ -10,7 +10,7 @@
 
 #include "lib/base/log.h"
 
-/* For connections and all else: a quarter, and not less than this. */
+/* For connections and all else: half, and not less than this. */
 #define KEPT_MIN 128u
 
 void ros2d_descriptors_raise(void)
@@ -29,7 +29,7 @@ uint32_t ros2d_descriptors_for_files(uint32_t wanted, unsigned each_takes)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
         return wanted;
-    uint64_t all = limit.rlim_cur, kept = all / 4 > KEPT_MIN ? all / 4 : KEPT_MIN;
+    uint64_t all = limit.rlim_cur, kept = all / 2 > KEPT_MIN ? all / 2 : KEPT_MIN;
     uint64_t files = all > kept + each_takes ? (all - kept) / each_takes : 1;
     if (wanted <= files)
         return wanted;

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "transports/shm/discard.h"
 #include "transports/shm/endpoint.h"
 
 /* Results are taken so many at a time. */
@@ -54,24 +55,41 @@ static int signal_eventfd(struct shm_ringer *ringer, int fd)
     return 0;
 }
 
-/* A kernel may lack it, a sandbox refuse it, the system's share (fs.aio-max-nr) be used up. */
+static int open_ringer(struct shm_ringer *ringer)
+{
+    int rc = 0;
+
+    ringer->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (ringer->ready_fd < 0)
+        return -errno;
+    if (syscall(SYS_io_setup, REQUESTS, &ringer->context) < 0)
+        rc = -errno;
+    if (rc == 0)
+        rc = signal_eventfd(ringer, ringer->ready_fd);
+    if (rc < 0) {
+        if (ringer->context)
+            (void)syscall(SYS_io_destroy, ringer->context);
+        ringer->context = 0;
+        close(ringer->ready_fd);
+    }
+    return rc;
+}
+
+/* A kernel may lack it, a sandbox refuse it, the system's share (fs.aio-max-nr) be used up for now. */
 static bool is_usable(struct ros2_domain *domain)
 {
     struct shm_ringer *ringer = &domain->ringer;
 
-    if (ringer->tried)
-        return ringer->usable;
-    ringer->tried = true;
-    ringer->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int rc = ringer->ready_fd < 0 || syscall(SYS_io_setup, REQUESTS, &ringer->context) < 0
-                 ? -errno
-                 : signal_eventfd(ringer, ringer->ready_fd);
+    if (ringer->usable)
+        return true;
+    int rc = open_ringer(ringer);
     ringer->usable = rc == 0;
-    if (rc < 0)
+    if (rc < 0 && !ringer->complained)
         domain->host->log(ROS2_LOG_INFO, "transport/shm",
                           "peers are woken over their sockets, which takes longer: no asynchronous "
                           "I/O here: %s",
                           strerrordesc_np(-rc));
+    ringer->complained |= rc < 0;
     return ringer->usable;
 }
 
@@ -79,11 +97,12 @@ void shm_ringer_fini(struct ros2_domain *domain)
 {
     struct shm_ringer *ringer = &domain->ringer;
 
+    if (!ringer->usable)
+        return;
     /* A forked child has none: a context belongs to an address space. */
-    if (ringer->context && !shm_domain_forked(domain))
+    if (!shm_domain_forked(domain))
         (void)syscall(SYS_io_destroy, ringer->context);
-    if (ringer->tried && ringer->ready_fd >= 0)
-        close(ringer->ready_fd);
+    close(ringer->ready_fd);
 }
 
 /* -- of an endpoint -- */
@@ -103,14 +122,21 @@ int shm_doorbell_open(struct ros2_ep *ep)
     return rc;
 }
 
-int shm_doorbell_take(struct ros2_ep *ep, int fd, bool accepted, const char **why_p)
+int shm_doorbell_take(struct ros2_ep *ep, int fd, const char **why_p)
 {
-    ep->peer_doorbell = fd;
+    int rc = 0;
+
     ep->ring_way = SHM_RING_WRITE;
-    if (!accepted)
+    if (ep->accepted) {
+        rc = is_usable(ep->domain) ? signal_eventfd(&ep->domain->ringer, fd) : -ENOSYS;
+        ep->ring_way = rc == 0 ? SHM_RING_AIO : SHM_RING_BYTE;
+    }
+    if (ep->ring_way != SHM_RING_BYTE) {
+        ep->peer_doorbell = fd;
         return 0;
-    ep->ring_way = is_usable(ep->domain) ? SHM_RING_AIO : SHM_RING_BYTE;
-    if (ep->ring_way != SHM_RING_AIO || signal_eventfd(&ep->domain->ringer, fd) == 0)
+    }
+    shm_discard(ep->domain->host, fd);
+    if (rc != -EINVAL && rc != -EBADF)
         return 0;
     *why_p = "the descriptor of its doorbell is no eventfd";
     return -EPROTO;

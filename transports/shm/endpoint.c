@@ -31,7 +31,7 @@ int shm_ep_create(struct ros2_domain *domain, int fd, enum shm_ep_state state,
     ep->domain = domain;
     ep->fd = fd;
     ep->ring_fd = ep->doorbell = ep->peer_doorbell = -1;
-    ep->usable = state == SHM_EP_AWAIT_HELLO;
+    ep->usable = ep->accepted = state == SHM_EP_AWAIT_HELLO;
     shm_list_init(&ep->ready_link);
     shm_list_init(&ep->output_link);
     shm_list_init(&ep->sharing_link);
@@ -260,6 +260,8 @@ void shm_ep_unlink(struct ros2_ep *ep)
     ep->ring_fd = -1;
     shm_doorbell_close(ep);
     if (ep->fd >= 0) {
+        if (ep->accepted)
+            shm_socket_drain(ep);
         if (ep->watched)
             shm_domain_close_fd(domain, ep->fd);
         else

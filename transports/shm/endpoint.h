@@ -32,6 +32,7 @@ struct ros2_ep {
     struct ros2_domain *domain;
     int fd;
     bool watched;  /* fd is in the epoll set */
+    bool accepted; /* by a listener: the peer is not trusted in anything */
     bool usable;   /* accepted, or connected() was called: transfers are allowed */
     bool handled;  /* handler is set */
     bool sleeping; /* the peer is to ring the doorbell */

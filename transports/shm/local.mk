@@ -5,6 +5,7 @@
 noinst_LTLIBRARIES += libtransportshm.la
 libtransportshm_la_SOURCES = \
 	transports/shm/address.c \
+	transports/shm/discard.c \
 	transports/shm/domain.c \
 	transports/shm/doorbell.c \
 	transports/shm/endpoint.c \

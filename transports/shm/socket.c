@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "transports/shm/discard.h"
 #include "transports/shm/endpoint.h"
 #include "transports/shm/file.h"
 
@@ -20,15 +21,17 @@
 /* Each read ends behind a descriptor: so many take in all files that there can be. */
 #define READS (SHM_FILES + 16u)
 
+union shm_control {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int) * SHM_HELLO_FDS)];
+};
+
 /* -- sending -- */
 
 /* All of it or nothing. 0, -EAGAIN (also: too many descriptors under way), or another errno. */
 static int send_with_fds(int socket_fd, const void *bytes, size_t len, const int *fds, int count)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * SHM_HELLO_FDS)];
-    } control = {.bytes = {0}};
+    union shm_control control = {.bytes = {0}};
     struct iovec iov = {(void *)(uintptr_t)bytes, len};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
@@ -218,7 +221,7 @@ static int greeted(struct ros2_ep *ep, const char **why_p)
         if (rc < 0)
             return rc;
     }
-    rc = shm_doorbell_take(ep, ep->fds[--ep->fd_count], hello, why_p);
+    rc = shm_doorbell_take(ep, ep->fds[--ep->fd_count], why_p);
     shm_socket_drop_fds(ep);
     if (rc < 0)
         return rc;
@@ -234,7 +237,7 @@ static int greeted(struct ros2_ep *ep, const char **why_p)
 void shm_socket_drop_fds(struct ros2_ep *ep)
 {
     while (ep->fd_count > 0)
-        close(ep->fds[--ep->fd_count]);
+        shm_discard(ep->domain->host, ep->fds[--ep->fd_count]);
 }
 
 static int noticed(struct ros2_ep *ep, const char **why_p)
@@ -292,9 +295,13 @@ static int parse(struct ros2_ep *ep, const uint8_t *bytes, size_t len, const cha
         }
         if (ep->in_len < want)
             continue;
-        int rc = want == sizeof(struct shm_greeting) ? greeted(ep, why_p)
-                 : want > 1                          ? noticed(ep, why_p)
-                                                     : 0;
+        int rc = 0;
+        if (want == sizeof(struct shm_greeting))
+            rc = greeted(ep, why_p);
+        else if (want > 1)
+            rc = noticed(ep, why_p);
+        else
+            shm_ep_heat(ep); /* also when nobody has looked for it: it comes once */
         if (rc < 0)
             return rc;
         ep->in_len = 0;
@@ -322,7 +329,7 @@ static int take_fds(struct ros2_ep *ep, struct msghdr *msg, const char **why_p)
             if (ep->fd_count < SHM_HELLO_FDS) {
                 ep->fds[ep->fd_count++] = fd;
             } else {
-                close(fd);
+                shm_discard(ep->domain->host, fd);
                 rc = -EPROTO;
             }
         }
@@ -337,13 +344,33 @@ static int take_fds(struct ros2_ep *ep, struct msghdr *msg, const char **why_p)
     return rc;
 }
 
+void shm_socket_drain(struct ros2_ep *ep)
+{
+    const char *why;
+    ssize_t n;
+
+    /* Nobody sends after that, so this ends. A forked child shares the socket, and its parent reads on. */
+    if (shm_domain_forked(ep->domain) || shutdown(ep->fd, SHUT_RDWR) < 0)
+        return;
+    do {
+        union shm_control control;
+        uint8_t bytes[READ_BYTES];
+        struct iovec iov = {bytes, sizeof bytes};
+        struct msghdr msg = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+        n = recvmsg(ep->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n >= 0)
+            (void)take_fds(ep, &msg, &why);
+        shm_socket_drop_fds(ep);
+    } while (n > 0 || (n < 0 && errno == EINTR));
+}
+
 /* One read. 1: there may be more, 0: there is none now; -EPIPE: the end. */
 static int read_some(struct ros2_ep *ep, const char **why_p)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * SHM_HELLO_FDS)];
-    } control;
+    union shm_control control;
     uint8_t bytes[READ_BYTES];
     struct iovec iov = {bytes, sizeof bytes};
     struct msghdr msg = {.msg_iov = &iov,

@@ -16,5 +16,8 @@ void shm_socket_event(struct ros2_ep *ep);
 int shm_socket_sync_files(struct ros2_ep *ep);
 /* Closes descriptors that came and belong to no record. */
 void shm_socket_drop_fds(struct ros2_ep *ep);
+/* Ends the connection, and takes out what is still in the socket: with the socket would be closed what was passed, and that may
+ * wait. */
+void shm_socket_drain(struct ros2_ep *ep);
 
 #endif
