@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "lib/base/error.h"
-#include "lib/protocol/capability.h" /* an id is made like a handle */
+#include "lib/base/random.h"
 
 #define FIRST_CAPACITY 16u
 #define LAST_CAPACITY  (ROS2D_RKEYS_MAX / 3 * 4)
@@ -21,7 +21,7 @@ _Static_assert((LAST_CAPACITY & (LAST_CAPACITY - 1)) == 0, "a power of two");
 static uint32_t probe(const struct ros2d_rkeys *rkeys, uint64_t region_id)
 {
     const uint32_t mask = rkeys->capacity - 1;
-    uint32_t i = ros2i_handle_index(region_id) & mask;
+    uint32_t i = (uint32_t)((region_id * rkeys->factor) >> 40) & mask;
 
     while (rkeys->slot[i] && rkeys->slot[i]->region_id != region_id)
         i = (i + 1) & mask;
@@ -49,7 +49,9 @@ enum keep {
 static bool rebuild(struct ros2d_rkeys *rkeys, const struct ros2_transport_ops *ops,
                     uint32_t capacity, enum keep keep, const struct ros2d_regions *regions)
 {
-    struct ros2d_rkeys next = {.slot = calloc(capacity, sizeof(*next.slot)), .capacity = capacity};
+    struct ros2d_rkeys next = {.slot = calloc(capacity, sizeof(*next.slot)),
+                               .capacity = capacity,
+                               .factor = rkeys->factor};
 
     if (!next.slot)
         return false;
@@ -78,24 +80,36 @@ static bool has_room(const struct ros2d_rkeys *rkeys)
     return rkeys->count < rkeys->capacity / 4 * 3;
 }
 
-static int make_room(struct ros2d_rkeys *rkeys, const struct ros2_transport_ops *ops)
+static int make_room(struct ros2d_rkeys *rkeys, const struct ros2_transport_ops *ops,
+                     const struct ros2d_regions *regions)
 {
     const uint32_t capacity = rkeys->capacity ? 2 * rkeys->capacity : FIRST_CAPACITY;
 
-    if (has_room(rkeys) || (capacity <= LAST_CAPACITY && rebuild(rkeys, ops, capacity, ALL, NULL)))
+    if (has_room(rkeys))
         return 0;
-    if (rkeys->capacity && rebuild(rkeys, ops, rkeys->capacity, IN_USE, NULL) && has_room(rkeys))
+    /* Those that are gone make room first; of those that are not, as many as may be are remembered. */
+    if (rkeys->capacity && rebuild(rkeys, ops, rkeys->capacity, LIVE, regions) &&
+        rkeys->count < rkeys->capacity / 2)
+        return 0;
+    if (capacity <= LAST_CAPACITY && rebuild(rkeys, ops, capacity, ALL, NULL))
+        return 0;
+    if (has_room(rkeys) ||
+        (rkeys->capacity && rebuild(rkeys, ops, rkeys->capacity, IN_USE, NULL) && has_room(rkeys)))
         return 0;
     return ros2i_fail(ENOBUFS, "segment: no room for the key of another region beside %u in use",
                       rkeys->count);
 }
 
 int ros2d_rkeys_add(struct ros2d_rkeys *rkeys, const struct ros2_transport_ops *ops,
-                    struct ros2_ep *ep, const struct ros2d_region *region,
-                    struct ros2d_rkey **key_p)
+                    struct ros2_ep *ep, const struct ros2d_regions *regions,
+                    const struct ros2d_region *region, struct ros2d_rkey **key_p)
 {
-    int rc = make_room(rkeys, ops);
-
+    if (rkeys->factor == 0) {
+        if (ros2i_random(&rkeys->factor, sizeof(rkeys->factor)) < 0)
+            return ros2i_fail(ENOBUFS, "segment: no random number for the table of keys");
+        rkeys->factor |= 1;
+    }
+    int rc = make_room(rkeys, ops, regions);
     if (rc < 0)
         return rc;
     struct ros2d_rkey *key = malloc(sizeof(*key));
@@ -122,7 +136,7 @@ void ros2d_rkeys_renew(struct ros2d_rkeys *rkeys, const struct ros2_transport_op
     const uint64_t revision = ros2d_regions_revision(regions);
 
     /* Others' regions count into the revision, too: whoever revokes all the time must not cost a look at all keys each time. */
-    if (rkeys->revision == revision || rkeys->turns++ < rkeys->count)
+    if (rkeys->revision == revision || rkeys->turns++ < rkeys->capacity)
         return;
     rkeys->turns = 0;
     if (!rkeys->slot || rebuild(rkeys, ops, rkeys->capacity, LIVE, regions))

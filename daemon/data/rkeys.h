@@ -24,7 +24,8 @@ struct ros2d_rkey {
 struct ros2d_rkeys {
     struct ros2d_rkey **slot; /* hashed, made when first needed */
     uint32_t capacity, count;
-    uint32_t turns;    /* calls of renew since it looked at all of them */
+    uint64_t factor; /* of the hash: a client that chooses which regions to use does not know it */
+    uint32_t turns;  /* calls of renew since it looked at all of them */
     uint64_t revision; /* of the regions, as it did */
 };
 
@@ -32,8 +33,8 @@ struct ros2d_rkeys {
 struct ros2d_rkey *ros2d_rkeys_find(const struct ros2d_rkeys *rkeys, uint64_t region_id);
 /* Imports the key of a region that is not remembered. 0, -ENOBUFS, -EINVAL (it is no key) with a text. */
 int ros2d_rkeys_add(struct ros2d_rkeys *rkeys, const struct ros2_transport_ops *ops,
-                    struct ros2_ep *ep, const struct ros2d_region *region,
-                    struct ros2d_rkey **key_p);
+                    struct ros2_ep *ep, const struct ros2d_regions *regions,
+                    const struct ros2d_region *region, struct ros2d_rkey **key_p);
 /* To be called for each request: forgets now and then which regions have been revoked. */
 void ros2d_rkeys_renew(struct ros2d_rkeys *rkeys, const struct ros2_transport_ops *ops,
                        const struct ros2d_regions *regions);

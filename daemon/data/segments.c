@@ -23,7 +23,8 @@ static int remember(struct ros2d_connection *conn, const struct ros2d_region *re
         strncmp(region->transport, conn->ops->name, sizeof(region->transport)) != 0)
         return ros2i_fail(EACCES, "segment: region 0x%" PRIx64 " was registered for another queue",
                           region->id);
-    return ros2d_rkeys_add(&conn->rkeys, conn->ops, conn->ep, region, key_p);
+    return ros2d_rkeys_add(&conn->rkeys, conn->ops, conn->ep, conn->thread->state->regions, region,
+                           key_p);
 }
 
 static int check_range(const struct ros2d_rkey *key, const struct ros2i_segment *segment,

@@ -20,7 +20,7 @@ struct ros2d_segments {
     struct ros2d_rkey *key[ROS2I_WIRE_SEGMENTS_MAX]; /* NULL: none */
 };
 
-/* right: enum ros2_region_right that the request needs. 0, or what the REPLY is to say: -EINVAL, -EACCES, -ERANGE,
+/* right: enum ros2_region_right that the request needs. 0, or what the REPLY is to say: -EINVAL, -ENOENT, -EACCES, -ERANGE,
  * -ENOBUFS (too many regions at once). After an error nothing is held. */
 int ros2d_segments_resolve(struct ros2d_connection *conn, const struct ros2i_segment *segment,
                            uint16_t count, uint32_t right, struct ros2d_segments *segments);
