@@ -47,7 +47,9 @@ struct ros2_buf_options {
  * once. It is not inherited over fork(): the child must not touch it, and may only free the handle.
  * client   borrowed until the buffer is freed.    len  bytes, 1..SSIZE_MAX; rounded up to whole pages.
  * options  borrowed until return; NULL: defaults.    buf_p  set on success; end with ros2_buf_free().
- * Threads: any. Blocks: as long as the system takes to find the pages.
+ * Where the client's transport has keys of its own (RDMA) it is registered, too, as by ros2_buf_register(); if that fails, the log
+ * says so, and what is done with the buffer costs a copy.
+ * Threads: any. Blocks: as long as the system takes to find the pages, and on such a transport up to the client's timeout_ns.
  * Returns 0 or -EINVAL (len, flags, node), -ENOMEM, -EMFILE or -ENFILE (each buffer is a file: a descriptor). */
 int ros2_buf_alloc(struct ros2_client *client, size_t len, const struct ros2_buf_options *options,
                    struct ros2_buf **buf_p);

@@ -14,6 +14,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/base/log.h"
 #include "lib/base/shared_memory.h"
 #include "lib/core/fork.h"
 #include "lib/core/queue.h"
@@ -28,7 +29,8 @@ struct ros2_buf {
     void *addr;
     size_t len;
     bool allocated;
-    struct ros2i_registration registration; /* if not allocated */
+    bool registered;
+    struct ros2i_registration registration; /* if registered */
 };
 
 /* NULL: out of memory. */
@@ -58,6 +60,32 @@ static int check_options(const struct ros2_buf_options *options)
     return 0;
 }
 
+static int register_buf(struct ros2_buf *buf, unsigned rights)
+{
+    struct ros2_client *client = buf->client;
+    struct ros2i_registration *registration = &buf->registration;
+    uint64_t deadline_ns = ros2i_client_deadline(client);
+    registration->addr = buf->addr;
+    registration->len = buf->len;
+    registration->rights = (rights & ROS2_BUF_SOURCE ? ROS2_REGION_REMOTE_READ : 0u) |
+                           (rights & ROS2_BUF_TARGET ? ROS2_REGION_REMOTE_WRITE : 0u);
+    int rc = ros2i_client_enter(client, deadline_ns);
+    return rc < 0 ? rc
+                  : ros2i_client_error(ros2i_registration_begin(client, registration, deadline_ns));
+}
+
+/* Where the transport has keys and no tokens: else what is done with it goes through bounce memory. */
+static void register_allocated(struct ros2_buf *buf)
+{
+    if (buf->client->ops->flags & ROS2_TRANSPORT_TOKENS)
+        return;
+    buf->registered = register_buf(buf, ROS2_BUF_SOURCE | ROS2_BUF_TARGET) == 0;
+    if (!buf->registered)
+        ros2i_log(ROS2_LOG_WARN, "core",
+                  "a buffer of %zu bytes is not registered, and its data is copied once more: %s",
+                  buf->len, ros2i_error());
+}
+
 int ros2_buf_alloc(struct ros2_client *client, size_t len, const struct ros2_buf_options *options,
                    struct ros2_buf **buf_p)
 {
@@ -71,6 +99,7 @@ int ros2_buf_alloc(struct ros2_client *client, size_t len, const struct ros2_buf
     if (rc == 0) {
         struct ros2_buf *buf = create(client, addr, len, true);
         if (buf) {
+            register_allocated(buf);
             *buf_p = buf;
             return 0;
         }
@@ -100,20 +129,6 @@ static int check_registration(const struct ros2_client *client, const void *addr
     return 0;
 }
 
-static int register_buf(struct ros2_buf *buf, unsigned rights)
-{
-    struct ros2_client *client = buf->client;
-    struct ros2i_registration *registration = &buf->registration;
-    uint64_t deadline_ns = ros2i_client_deadline(client);
-    registration->addr = buf->addr;
-    registration->len = buf->len;
-    registration->rights = (rights & ROS2_BUF_SOURCE ? ROS2_REGION_REMOTE_READ : 0u) |
-                           (rights & ROS2_BUF_TARGET ? ROS2_REGION_REMOTE_WRITE : 0u);
-    int rc = ros2i_client_enter(client, deadline_ns);
-    return rc < 0 ? rc
-                  : ros2i_client_error(ros2i_registration_begin(client, registration, deadline_ns));
-}
-
 int ros2_buf_register(struct ros2_client *client, void *addr, size_t len, unsigned rights,
                       unsigned kind, struct ros2_buf **buf_p)
 {
@@ -128,6 +143,7 @@ int ros2_buf_register(struct ros2_client *client, void *addr, size_t len, unsign
         free(buf);
         return ros2i_fail_prefix(rc, "register memory");
     }
+    buf->registered = true;
     *buf_p = buf;
     return 0;
 }
@@ -188,7 +204,7 @@ static void end_use(const struct ros2_buf *buf)
         bool over = !used || ros2i_now_ns() >= deadline_ns;
         if (used && over)
             break_all(buf);
-        if (over && !buf->allocated)
+        if (over && buf->registered)
             ros2i_registration_withdraw(buf->client, &buf->registration);
         ros2i_fork_go_on();
         if (own != driven || over)
@@ -211,6 +227,8 @@ int ros2_buf_free(struct ros2_buf *buf)
         return ros2i_fail(
             EINVAL, "free buffer: it was registered, not allocated; use ros2_buf_unregister()");
     end_use(buf);
+    if (buf->registered)
+        ros2i_registration_tell_gone(buf->client);
     ros2i_shared_free(buf->addr, buf->len);
     free(buf);
     return 0;

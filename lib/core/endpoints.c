@@ -128,9 +128,6 @@ static int try_transport(struct ros2_client *client, const char *name, uint64_t 
     rc = ros2i_plugin_transport(name, &client->ops);
     if (rc < 0)
         return rc;
-    /* Synchronous calls take the caller's own memory, which only a transport with tokens can expose for one operation. */
-    if (!(client->ops->flags & ROS2_TRANSPORT_TOKENS))
-        return ros2i_fail(EPROTONOSUPPORT, "this library needs a transport with tokens");
     return is_local(endpoint) ? reach_local(client, endpoint, deadline_ns) : 0;
 }
 

@@ -124,6 +124,8 @@ static bool next_report(struct ros2_client *client, uint64_t serial, struct repo
     const struct ros2i_registration *r = client->registrations.first;
     if (serial != 0)
         return report_of(client, serial, report);
+    if (report_of(client, ROS2I_REGISTERED_POOL, report))
+        return true;
     while (r && !(r->published && report_of(client, r->serial, report)))
         r = r->next;
     return r != NULL;
@@ -157,6 +159,16 @@ static bool is_published(const struct ros2_client *client, uint64_t serial)
     return r && r->published;
 }
 
+/* Operations may have waited for it. */
+static void name_pool(struct ros2_client *client, struct ros2i_registered *entry)
+{
+    struct ros2i_queue *queue = client->queues;
+    while (queue->channel->pool != entry)
+        queue = queue->next;
+    entry->named = true;
+    ros2i_channel_wake(queue->channel);
+}
+
 static void take_answer(struct ros2_client *client, uint64_t ticket, uint64_t id)
 {
     struct ros2i_registered *entry = find_asked(client, ticket);
@@ -165,14 +177,17 @@ static void take_answer(struct ros2_client *client, uint64_t ticket, uint64_t id
         return;
     }
     entry->id = id;
-    entry->named = is_published(client, entry->serial);
+    if (entry->serial == ROS2I_REGISTERED_POOL)
+        name_pool(client, entry);
+    else
+        entry->named = is_published(client, entry->serial);
 }
 
 /* A refusal stays one; what may have another cause is asked again when the daemon is told of something next. */
 static void take_error(struct ros2_client *client, uint64_t ticket, int error)
 {
     struct ros2i_registered *entry = find_asked(client, ticket);
-    if (entry && error != -EDQUOT)
+    if (entry && (error != -EDQUOT || entry->serial == ROS2I_REGISTERED_POOL))
         entry->asked = false;
 }
 
@@ -353,7 +368,7 @@ void ros2i_registration_add_queue(struct ros2i_queue *queue)
     struct ros2_client *client = queue->client;
     for (struct ros2i_registration *r = client->registrations.first; r; r = r->next)
         add(queue, r);
-    if (client->registrations.first)
+    if (client->registrations.first || queue->channel->pool)
         ros2i_worker_tell(client);
 }
 

@@ -19,7 +19,7 @@ static bool is_whole(const struct ros2i_bounce *pool, struct ros2i_shared_view *
     return !view || ros2i_shared_view_run(view, pool->base, ROS2I_BOUNCE_MAX) == ROS2I_BOUNCE_MAX;
 }
 
-static int make_whole(struct ros2i_bounce *pool, struct ros2i_shared_view *view)
+int ros2i_bounce_make(struct ros2i_bounce *pool, struct ros2i_shared_view *view)
 {
     if (pool->base && is_whole(pool, view))
         return 0;
@@ -51,7 +51,7 @@ int ros2i_bounce_take(struct ros2i_bounce *pool, struct ros2i_shared_view *view,
                       struct ros2i_bounce_lease *lease_p)
 {
     assert(len > 0 && len <= ROS2I_BOUNCE_MAX);
-    int rc = make_whole(pool, view);
+    int rc = ros2i_bounce_make(pool, view);
     if (rc < 0)
         return rc;
     unsigned units = (unsigned)((len - 1) / ROS2I_BOUNCE_UNIT) + 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared memory of a channel's own, for data whose place in the application cannot be shared with the daemon. Owner: the
- * channel's thread.
+/* Memory of a channel's own, for data whose place in the application the daemon cannot reach: shared, where it maps memory;
+ * registered for the channel's life, where the transport has keys and no tokens. Owner: the channel's thread.
  *
  * 64 units in one mapping, leased in runs: one word says what is free. A lease ends when its region is hidden, so a unit that
  * the daemon may still reach is never leased again; where pages had to be replaced under the pool, it is made anew once its
@@ -30,6 +30,8 @@ struct ros2i_bounce_lease {
 /* view: NULL where the transport takes any memory. len: 1..ROS2I_BOUNCE_MAX. 0; -EAGAIN: no run of units is free until a lease ends; -ENOMEM, -EMFILE. */
 int ros2i_bounce_take(struct ros2i_bounce *pool, struct ros2i_shared_view *view, size_t len,
                       struct ros2i_bounce_lease *lease_p);
+/* Makes the pool, whose memory then stays where it is without a view. 0, -ENOMEM, -EMFILE. */
+int ros2i_bounce_make(struct ros2i_bounce *pool, struct ros2i_shared_view *view);
 void ros2i_bounce_give(struct ros2i_bounce *pool, struct ros2i_bounce_lease *lease);
 /* No lease is left that anybody uses. */
 void ros2i_bounce_fini(struct ros2i_bounce *pool);

@@ -29,6 +29,7 @@
 #include "lib/base/log.h"
 #include "lib/base/secret.h"
 #include "lib/data/keepalive.h"
+#include "lib/data/lend.h"
 #include "lib/data/quiesce.h"
 #include "lib/data/reconnect.h"
 #include "lib/data/reply.h"
@@ -267,19 +268,6 @@ static const struct ros2_ep_handler handler = {
     .closed = on_ep_closed,
 };
 
-/* What ended while the channel was lent. */
-static int end_settled(struct ros2i_channel *ch)
-{
-    int ended = 0;
-    while (ch->settled.first) {
-        struct ros2i_op *op = ch->settled.first;
-        ros2i_op_list_remove(&ch->settled, op);
-        ros2i_channel_settle(ch, op);
-        ended++;
-    }
-    return ended;
-}
-
 /* -- create, destroy -- */
 
 int ros2i_channel_create(const struct ros2i_channel_options *options,
@@ -323,8 +311,14 @@ int ros2i_channel_create(const struct ros2i_channel_options *options,
     rc = ch->ops->domain_open(&domain_options, &ch->domain);
     if (rc < 0)
         goto destroy_view;
+    if (!(ch->ops->flags & ROS2_TRANSPORT_TOKENS))
+        rc = ros2i_registered_make_pool(ch);
+    if (rc < 0)
+        goto close_domain;
     *channel_p = ch;
     return 0;
+close_domain:
+    ch->ops->domain_close(ch->domain);
 destroy_view:
     ros2i_shared_view_destroy(ch->view);
 fini_inflight:
@@ -350,7 +344,7 @@ void ros2i_channel_destroy(struct ros2i_channel *ch)
 {
     /* The caller may be another thread; what ends now is done by it. */
     ch->ops->domain_lend(ch->domain, 1);
-    end_settled(ch);
+    ros2i_lend_end_settled(ch);
     if (ch->active > 0)
         step(ch, &(struct event){.kind = EVENT_CLOSE,
                                  .err = ros2i_fail(ECANCELED, "the channel was closed")});
@@ -369,15 +363,6 @@ void ros2i_channel_abandon(struct ros2i_channel *ch)
         if (ch->inflight.slot[i].region)
             ch->ops->region_deregister(ch->inflight.slot[i].region);
     free_channel(ch);
-}
-
-void ros2i_channel_lend(struct ros2i_channel *ch, bool lent)
-{
-    if (ch->wake && !lent)
-        ch->ops->domain_wake(ch->domain);
-    ch->wake = false;
-    ch->lent = lent;
-    ch->ops->domain_lend(ch->domain, lent);
 }
 
 void ros2i_channel_last(const struct ros2i_channel *ch, uint64_t *epoch_p, uint64_t *sequence_p)
@@ -437,7 +422,7 @@ int ros2i_channel_submit(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t
 void ros2i_channel_cancel(struct ros2i_channel *ch, struct ros2i_op *op, uint64_t now_ns)
 {
     ch->now_ns = now_ns;
-    end_settled(ch); /* op may be one of them */
+    ros2i_lend_end_settled(ch); /* op may be one of them */
     ros2i_quiesce_cancel(ch, op);
 }
 
@@ -452,7 +437,7 @@ bool ros2i_channel_push(struct ros2i_channel *ch)
 int ros2i_channel_progress(struct ros2i_channel *ch, uint64_t now_ns)
 {
     ch->now_ns = now_ns;
-    int events = end_settled(ch);
+    int events = ros2i_lend_end_settled(ch);
     events += ch->ops->progress(ch->domain);
     events += ros2i_timers_run(&ch->timers, now_ns);
     step(ch, &(struct event){.kind = EVENT_TICK});

@@ -46,6 +46,8 @@ struct ros2i_channel {
     const struct ros2_transport_ops *ops;
     struct ros2i_shared_view *view; /* NULL: the transport takes any memory */
     struct ros2_domain *domain;
+    struct ros2i_registered
+        *pool; /* bounce memory, where the transport has keys and no tokens; else NULL */
     const char (*address)[ROS2I_CHANNEL_ADDRESS_MAX];
     unsigned address_count;
     int checksum;
@@ -96,6 +98,9 @@ void ros2i_channel_abandon(struct ros2i_channel *ch);
  * owner makes no call. An operation that ends meanwhile is done() when the owner makes its next call, and an owner who sleeps
  * is woken for that, and for a lost connection. */
 void ros2i_channel_lend(struct ros2i_channel *ch, bool lent);
+
+/* The owner has to look at it. Who may lend it. */
+void ros2i_channel_wake(struct ros2i_channel *ch);
 
 /* What the queue's next channel has to go on from. */
 void ros2i_channel_last(const struct ros2i_channel *ch, uint64_t *epoch_p, uint64_t *sequence_p);

@@ -91,7 +91,8 @@ void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot,
     slot->state = state;
     if (state == ROS2I_SLOT_FREE || state == ROS2I_SLOT_ABANDONED) {
         slot->op = NULL;
-        ros2i_bounce_give(&table->bounce, &slot->lease);
+        if (state == ROS2I_SLOT_FREE || !slot->pooled)
+            ros2i_bounce_give(&table->bounce, &slot->lease);
     }
     if (state == ROS2I_SLOT_FREE)
         table->free_list[table->free_count++] = ros2i_request_slot(slot->id);

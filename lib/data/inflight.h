@@ -41,8 +41,10 @@ struct ros2i_slot {
     size_t at;                           /* the piece of op's buffer: [at, at + len) */
     uint32_t len;
     enum ros2i_slot_state state;
-    bool inlined;  /* data rides in the messages */
-    bool bounced;  /* READV: its data needs a lease */
+    bool inlined; /* data rides in the messages */
+    bool bounced; /* READV: its data needs a lease */
+    bool
+        pooled; /* the lease is in memory that the daemon can reach until it has answered, or the connection is gone */
     bool was_sent; /* on this epoch or an older one */
     bool retried;  /* after a checksum that did not match */
 };
@@ -56,7 +58,7 @@ struct ros2i_inflight {
     uint32_t queued;            /* slots in state QUEUED */
     uint32_t waiting;           /* slots in state SENT or CANCELLING */
     uint64_t sequence;          /* of the latest request; only grows, also over epochs */
-    struct ros2i_bounce bounce; /* leased to slots that are neither FREE nor ABANDONED */
+    struct ros2i_bounce bounce; /* leased to slots that are not FREE, nor ABANDONED unless pooled */
 };
 
 /* capacity: 1..ROS2I_WIRE_CREDITS_MAX. sequence: of the last request of this queue, 0: none. 0 or -ENOMEM. */
@@ -71,7 +73,7 @@ struct ros2i_slot *ros2i_inflight_take(struct ros2i_inflight *table);
 void ros2i_inflight_renumber(struct ros2i_inflight *table, struct ros2i_slot *slot);
 /* The slot that id names if it holds just that request, else NULL: late, forged or never sent. */
 struct ros2i_slot *ros2i_inflight_find(struct ros2i_inflight *table, uint64_t id);
-/* The only place where a slot's state is set. FREE and ABANDONED end its lease; its memory must have been hidden before. */
+/* The only place where a slot's state is set. FREE ends its lease, and so does ABANDONED unless it is pooled; its memory must have been hidden before. */
 void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot,
                          enum ros2i_slot_state state);
 

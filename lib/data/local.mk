@@ -8,6 +8,7 @@ libdata_la_SOURCES = \
 	lib/data/handshake.c \
 	lib/data/inflight.c \
 	lib/data/keepalive.c \
+	lib/data/lend.c \
 	lib/data/op.c \
 	lib/data/quiesce.c \
 	lib/data/reconnect.c \

@@ -37,6 +37,9 @@ int ros2i_quiesce_timed_out(const struct ros2i_channel *ch, const struct ros2i_o
         op->kind == ROS2I_OP_WRITE && op->issued > 0 ? "; what is written is unknown" : "";
     if (op->cancelled)
         return ros2i_fail(ECANCELED, "cancelled before it was done%s", doubt);
+    if (ch->state == ROS2I_CHANNEL_READY && ch->pool && !ch->pool->named)
+        return ros2i_fail(ETIMEDOUT, "the daemon was not told of the memory for transfers by the "
+                                     "deadline: the control plane did not answer, or refused");
     if (ch->state == ROS2I_CHANNEL_READY || ch->last_error == 0)
         return ros2i_fail(ETIMEDOUT, "no answer from the daemon by the deadline%s", doubt);
     return ros2i_fail(ETIMEDOUT, "no data channel by the deadline; last cause: %s", ch->last_text);

@@ -10,8 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/data/channel.h"
+
+#define ASK_NS (100 * ROS2I_NS_PER_MS)
 
 /* How many begin at addr or below. */
 static size_t position(const struct ros2i_registered_table *table, const char *addr)
@@ -88,6 +91,20 @@ struct ros2i_registered *ros2i_registered_unasked(const struct ros2i_channel *ch
     return entry && entry->region && !entry->asked ? entry : NULL;
 }
 
+int ros2i_registered_make_pool(struct ros2i_channel *ch)
+{
+    int rc = ros2i_bounce_make(&ch->inflight.bounce, NULL);
+    if (rc == 0)
+        rc = ros2i_registered_add(ch, ROS2I_REGISTERED_POOL, ch->inflight.bounce.base,
+                                  ROS2I_BOUNCE_MAX,
+                                  ROS2_REGION_REMOTE_READ | ROS2_REGION_REMOTE_WRITE);
+    if (rc == 0)
+        ch->pool = ros2i_registered_of(ch, ROS2I_REGISTERED_POOL);
+    else
+        ros2i_registered_fini(ch); /* of the table's memory */
+    return rc;
+}
+
 /* -- ending -- */
 
 /* Without a connection nothing of it is busy. */
@@ -134,18 +151,46 @@ void ros2i_registered_fini(struct ros2i_channel *ch)
 
 /* -- using -- */
 
+/* One in which addr lies, or ends, and that may be named. */
+static struct ros2i_registered *holder(const struct ros2i_registered_table *table, const char *addr,
+                                       unsigned right)
+{
+    size_t at = position(table, addr);
+    struct ros2i_registered *entry = at > 0 ? table->entry[at - 1] : NULL;
+    bool fits = entry && entry->named && (entry->rights & right) &&
+                (size_t)(addr - entry->addr) <= entry->len;
+    return fits ? entry : NULL;
+}
+
+size_t ros2i_registered_run(const struct ros2i_channel *ch, const void *addr, size_t len,
+                            unsigned right)
+{
+    const struct ros2i_registered *entry = holder(&ch->registered, addr, right);
+    size_t most = entry ? entry->len - (size_t)((const char *)addr - entry->addr) : 0;
+    return most < len ? most : len;
+}
+
+const struct ros2i_registered *ros2i_registered_pool(struct ros2i_channel *ch)
+{
+    struct ros2i_registered_table *table = &ch->registered;
+    if (ch->pool->named)
+        return ch->pool;
+    /* Whoever asked before may have been told that it is not possible now. */
+    if (!ch->pool->asked && ch->now_ns >= table->asked_ns + ASK_NS) {
+        table->asked_ns = ch->now_ns;
+        table->untold = true;
+    }
+    return NULL;
+}
+
 struct ros2i_registered *ros2i_registered_take(struct ros2i_channel *ch, const void *addr,
                                                size_t len, unsigned right)
 {
     struct ros2i_registered_table *table = &ch->registered;
     if (table->count == 0)
         return NULL;
-    const char *from = addr;
-    size_t at = position(table, from);
-    struct ros2i_registered *entry = at > 0 ? table->entry[at - 1] : NULL;
-    if (!entry || !entry->named || !(entry->rights & right) ||
-        (size_t)(from - entry->addr) > entry->len ||
-        len > entry->len - (size_t)(from - entry->addr))
+    struct ros2i_registered *entry = holder(table, addr, right);
+    if (!entry || len > entry->len - (size_t)((const char *)addr - entry->addr))
         return NULL;
     if (entry->users == 0 && table->used == ROS2I_REGISTERED_AT_ONCE)
         return NULL;

@@ -16,12 +16,15 @@
 
 struct ros2i_channel;
 
-/* So many of a channel's are named by requests in flight at once: half of what the daemon has room for, since it may let go of
- * a key a little after its answer has come. */
-#define ROS2I_REGISTERED_AT_ONCE 32u
+/* So many of a channel's are named by requests in flight at once: a third of what the daemon has room for, since it may let go
+ * of a key a little after its answer has come. */
+#define ROS2I_REGISTERED_AT_ONCE 1024u
+
+/* Serial of the channel's own bounce memory. */
+#define ROS2I_REGISTERED_POOL UINT64_MAX
 
 struct ros2i_registered {
-    uint64_t serial; /* whose it is: unique in a channel, of the submitter's choice */
+    uint64_t serial; /* whose it is: unique in a channel, of the submitter's choice; 0 is none */
     char *addr;
     size_t len;
     unsigned rights;            /* enum ros2_region_right */
@@ -38,13 +41,17 @@ struct ros2i_registered {
 struct ros2i_registered_table {
     struct ros2i_registered **entry;
     size_t count, capacity;
-    unsigned used; /* entries with users */
-    bool untold;   /* one was renewed: the daemon is to be told */
+    unsigned used;     /* entries with users */
+    bool untold;       /* one was renewed, or is waited for: the daemon is to be told */
+    uint64_t asked_ns; /* when one was last waited for in vain */
 };
 
 /* addr: borrowed until _remove(). Not named yet. 0, -ENOMEM, -EMFILE, -ENOTSUP. */
 int ros2i_registered_add(struct ros2i_channel *ch, uint64_t serial, void *addr, size_t len,
                          unsigned rights);
+/* Makes the channel's bounce memory and registers it, for the channel's life; its domain is open. After an error nothing is left
+ * but what _bounce_fini() frees. 0, -ENOMEM, -EMFILE, -ENOTSUP. */
+int ros2i_registered_make_pool(struct ros2i_channel *ch);
 /* The one of serial, if nobody has asked for it; NULL: there is none. */
 struct ros2i_registered *ros2i_registered_unasked(const struct ros2i_channel *ch, uint64_t serial);
 /* NULL: it is gone. */
@@ -57,9 +64,15 @@ void ros2i_registered_remove(struct ros2i_channel *ch, struct ros2i_registered *
 /* Ends remote access to all; no operation and no connection is left. */
 void ros2i_registered_fini(struct ros2i_channel *ch);
 
+/* The channel's bounce memory, once the daemon knows it; else NULL, and it is asked for. */
+const struct ros2i_registered *ros2i_registered_pool(struct ros2i_channel *ch);
+
 /* One that holds [addr, addr + len), has the right and may be named now; counts the caller in. NULL: none. */
 struct ros2i_registered *ros2i_registered_take(struct ros2i_channel *ch, const void *addr,
                                                size_t len, unsigned right);
+/* How many of the bytes [addr, addr + len) lie side by side in one such, from addr on; counts nobody in. */
+size_t ros2i_registered_run(const struct ros2i_channel *ch, const void *addr, size_t len,
+                            unsigned right);
 void ros2i_registered_give(struct ros2i_channel *ch, struct ros2i_registered **entry_p);
 /* For the operation whose requests alone name it and end without an answer: ends remote access, and registers it anew, so that
  * it is unasked again, and the table untold. They are to be counted out next. -EBUSY: the peer is being sent bytes of it; or the

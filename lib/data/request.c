@@ -8,7 +8,11 @@
  * Where the daemon maps memory instead (a transport with MAP_PEER), only shared memory can be registered, and only whole
  * pages of it are: to take a page back from a daemon that does not answer, another one is put in its place, so it must hold
  * nothing but this operation's data. What lies in front of the first whole page and behind the last rides in messages; what
- * is not shared goes through bounce memory. */
+ * is not shared goes through bounce memory.
+ *
+ * Where a transport has keys and no tokens (RDMA), memory that was not registered beforehand goes through bounce memory that was:
+ * registering takes long, and its key has to be told over the control plane. Whatever happens to such an operation, its
+ * own memory is out of the daemon's reach. */
 #include "config.h"
 
 #include "lib/data/request.h"
@@ -62,6 +66,13 @@ struct ros2i_segment ros2i_request_segment(const struct ros2i_channel *ch,
                                            const struct ros2i_slot *slot)
 {
     const struct ros2i_registered *known = slot->registered;
+    if (slot->pooled)
+        return (struct ros2i_segment){
+            .id = ch->pool->id,
+            .offset =
+                (uint64_t)(ros2i_bounce_addr(&ch->inflight.bounce, slot->lease) - ch->pool->addr),
+            .len = slot->len,
+            .kind = ROS2I_SEGMENT_REGION};
     if (known)
         return (struct ros2i_segment){.id = known->id,
                                       .offset = (uint64_t)(piece(slot) - known->addr),
@@ -123,6 +134,11 @@ static void fill_message(const struct ros2i_channel *ch, const struct ros2i_slot
     }
 }
 
+static unsigned right_of(const struct ros2i_op *op)
+{
+    return op->kind == ROS2I_OP_WRITE ? ROS2_REGION_REMOTE_READ : ROS2_REGION_REMOTE_WRITE;
+}
+
 /* May the daemon be given the piece where it is? */
 static bool is_direct(const struct ros2i_channel *ch, const char *addr, size_t len)
 {
@@ -138,10 +154,25 @@ static int bounce(struct ros2i_channel *ch, struct ros2i_slot *slot)
     return rc;
 }
 
+/* Of memory that no operation is named by: the daemon knows it, or it goes through the pool. */
+static int expose_by_key(struct ros2i_channel *ch, struct ros2i_slot *slot)
+{
+    if (!(slot->op->kind == ROS2I_OP_READV && slot->bounced))
+        slot->registered = ros2i_registered_take(ch, piece(slot), slot->len, right_of(slot->op));
+    if (slot->registered)
+        return 0;
+    if (!ros2i_registered_pool(ch))
+        return -EAGAIN;
+    int rc = bounce(ch, slot);
+    slot->pooled = rc == 0;
+    return rc;
+}
+
 static int expose(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
-    unsigned right =
-        slot->op->kind == ROS2I_OP_WRITE ? ROS2_REGION_REMOTE_READ : ROS2_REGION_REMOTE_WRITE;
+    unsigned right = right_of(slot->op);
+    if (ch->pool)
+        return expose_by_key(ch, slot);
     bool direct =
         slot->op->kind == ROS2I_OP_READV ? !slot->bounced : is_direct(ch, piece(slot), slot->len);
     if (slot->lease.units == 0 && !direct) {
@@ -193,7 +224,7 @@ static int send_message(struct ros2i_channel *ch, const struct ros2i_slot *slot)
 /* Sends the request of a QUEUED slot. 0, or -EAGAIN: not now, the slot stays as it is; else the channel is of no use. */
 static int send_request(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
-    if (!slot->inlined && !slot->region && !slot->registered) {
+    if (!slot->inlined && !slot->region && !slot->registered && !slot->pooled) {
         int rc = expose(ch, slot);
         if (rc < 0)
             return ch->inflight.waiting > 0 && is_passing(rc) ? -EAGAIN : rc;
@@ -230,9 +261,23 @@ static size_t mapped_piece_len(const struct ros2i_channel *ch, const struct ros2
     return pages > 0 ? pages : most;
 }
 
+/* Where the transport has keys: as far as memory that the daemon knows reaches, or some of what it does not know. */
+static size_t keyed_piece_len(const struct ros2i_channel *ch, const struct ros2i_op *op,
+                              const char *addr, size_t left)
+{
+    /* What is known now may be withdrawn before it is sent, and then has to fit the pool. */
+    size_t most = least(least(left, ch->negotiated.max_io), ROS2I_BOUNCE_MAX);
+    size_t run = ros2i_registered_run(ch, addr, most, right_of(op));
+    if (op->flags & ROS2I_OP_APPEND)
+        return most;
+    return run > 0 ? run : least(most, BOUNCE_PIECE);
+}
+
 static size_t piece_len(const struct ros2i_channel *ch, const struct ros2i_op *op)
 {
     size_t left = op->limit - op->issued;
+    if (ch->pool)
+        return keyed_piece_len(ch, op, (char *)op->buf + op->issued, left);
     return ch->view ? mapped_piece_len(ch, op, (char *)op->buf + op->issued, left)
                     : least(left, ch->negotiated.max_io);
 }

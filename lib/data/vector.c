@@ -59,6 +59,8 @@ static bool is_next_to(const struct ros2i_vector_item *item, const struct ros2i_
 /* Where the daemon maps memory, only whole pages of shared memory can be shown to it (request.c). */
 static bool may_show(const struct ros2i_channel *ch, const void *addr, uint32_t len)
 {
+    if (ch->pool)
+        return ros2i_registered_run(ch, addr, len, ROS2_REGION_REMOTE_WRITE) == len;
     return !ch->view || ((uintptr_t)addr % PAGE == 0 && len % PAGE == 0 &&
                          ros2i_shared_view_run(ch->view, addr, len) == len);
 }
@@ -68,6 +70,8 @@ static uint32_t stretch(const struct ros2i_channel *ch, const struct ros2i_op *o
                         uint32_t *sum_p)
 {
     uint32_t most = ch->negotiated.max_io, n = 0, sum = 0, next, good = 0;
+    if (ch->pool && most > ROS2I_BOUNCE_MAX)
+        most = ROS2I_BOUNCE_MAX;
 
     while (i + n < op->limit && n < ROS2I_WIRE_EXTENTS_MAX &&
            (n == 0 || is_next_to(&op->items[i + n - 1], &op->items[i + n])) &&

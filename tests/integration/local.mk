@@ -107,6 +107,10 @@ tests_integration_control_replay_SOURCES = tests/integration/control_replay.c $(
 tests_integration_control_replay_LDADD = $(control_ldadd)
 $(tests_integration_control_replay_OBJECTS): | $(proto_headers)
 
+tests_integration_ros2_transport_keyed_la_SOURCES = tests/integration/transport_keyed.c
+tests_integration_ros2_transport_keyed_la_LIBADD = libtransporttcp.la
+tests_integration_ros2_transport_keyed_la_LDFLAGS = $(plugin_ldflags) -rpath /nowhere
+
 integration_scripts = \
 	tests/integration/containers.py \
 	tests/integration/client_stopped_shm.sh \
@@ -118,11 +122,13 @@ integration_scripts = \
 	tests/integration/example_loader.py \
 	tests/integration/hostile_ports.py \
 	tests/integration/hot_path.sh \
+	tests/integration/on_keyed.sh \
 	tests/integration/on_shm.sh \
 	tests/integration/readme.sh
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(integration_programs)
+check_LTLIBRARIES += tests/integration/ros2_transport_keyed.la
 TESTS += $(integration_programs)
 endif
 TESTS += $(integration_scripts)

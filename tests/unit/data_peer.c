@@ -427,27 +427,31 @@ void peer_close(struct peer *peer)
 
 /* -- world -- */
 
-int world_setup(void **state)
+int world_create_channel(struct world *w, const struct ros2_transport_ops *ops)
 {
-    struct world *w = calloc(1, sizeof(*w));
     uint8_t nonce[ROS2I_NONCE_LEN] = {1, 2, 3};
-    world_now_ns = 1000 * ROS2I_NS_PER_S;
-    ros2i_clock_inject(injected_now, NULL);
-    if (!w || peer_open(&w->peer) < 0)
-        return -1;
-    snprintf(w->address[0], sizeof(w->address[0]), "%s", w->peer.address);
     struct ros2i_channel_options options = {
-        .ops = w->peer.ops,
+        .ops = ops,
         .host = &ros2i_host,
         .session = &w->peer.session,
         .nonce = nonce,
         .address = (const char(*)[ROS2I_CHANNEL_ADDRESS_MAX])w->address,
         .address_count = 1,
         .queue = 5,
-        .sequence = 1000,
-    };
-    *state = w;
+        .sequence = 1000};
     return ros2i_channel_create(&options, &w->channel);
+}
+
+int world_setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    world_now_ns = 1000 * ROS2I_NS_PER_S;
+    ros2i_clock_inject(injected_now, NULL);
+    if (!w || peer_open(&w->peer) < 0)
+        return -1;
+    snprintf(w->address[0], sizeof(w->address[0]), "%s", w->peer.address);
+    *state = w;
+    return world_create_channel(w, w->peer.ops);
 }
 
 int world_teardown(void **state)

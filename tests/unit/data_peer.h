@@ -89,6 +89,8 @@ unsigned peer_count(const struct peer *peer, uint8_t type);
 extern uint64_t world_now_ns; /* the injected clock */
 
 int world_setup(void **state);
+/* The client's end, over transport ops, which is the peer's or passes for it. */
+int world_create_channel(struct world *w, const struct ros2_transport_ops *ops);
 int world_teardown(void **state);
 /* Both ends make a turn. */
 void world_turn(struct world *w);

@@ -65,6 +65,7 @@ client_units = \
 	tests/unit/inflight_test \
 	tests/unit/spin_test \
 	tests/unit/path_test \
+	tests/unit/keyed_test \
 	tests/unit/quiesce_test \
 	tests/unit/registered_test \
 	tests/unit/settings_test \
@@ -74,6 +75,8 @@ unit_programs += $(client_units)
 tests_unit_channel_test_LDADD = libdata.la $(test_protocol)
 tests_unit_data_bounce_test_LDADD = libdata.la $(test_protocol)
 tests_unit_channel_test_SOURCES = tests/unit/channel_test.c tests/unit/data_peer.c
+tests_unit_keyed_test_LDADD = libdata.la $(test_protocol)
+tests_unit_keyed_test_SOURCES = tests/unit/keyed_test.c tests/unit/data_peer.c
 tests_unit_quiesce_test_LDADD = libdata.la $(test_protocol)
 tests_unit_quiesce_test_SOURCES = tests/unit/quiesce_test.c tests/unit/data_peer.c
 tests_unit_registered_test_LDADD = libdata.la $(test_protocol)

@@ -276,18 +276,18 @@ static void only_so_many_are_named_at_once(void **state)
     struct ros2i_registered *taken[ROS2I_REGISTERED_AT_ONCE], *again, *entry;
     for (unsigned i = 0; i <= ROS2I_REGISTERED_AT_ONCE; i++) {
         /* Downwards, so that each goes in front of the others. */
-        uint8_t *at = memory + (ROS2I_REGISTERED_AT_ONCE - i) * 1000;
-        assert_int_equal(ros2i_registered_add(w->channel, i + 1, at, 1000, BOTH), 0);
+        uint8_t *at = memory + (ROS2I_REGISTERED_AT_ONCE - i) * 500;
+        assert_int_equal(ros2i_registered_add(w->channel, i + 1, at, 500, BOTH), 0);
         entry = ros2i_registered_unasked(w->channel, i + 1);
         entry->asked = entry->named = true;
-        entry->id = 100 + i;
+        entry->id = 10000 + i;
     }
     for (unsigned i = 0; i < ROS2I_REGISTERED_AT_ONCE; i++) {
-        taken[i] = ros2i_registered_take(w->channel, memory + i * 1000 + 1, 999, BOTH);
+        taken[i] = ros2i_registered_take(w->channel, memory + i * 500 + 1, 499, BOTH);
         assert_non_null(taken[i]);
-        assert_ptr_equal(taken[i]->addr, memory + i * 1000);
+        assert_ptr_equal(taken[i]->addr, memory + i * 500);
     }
-    const uint8_t *last = memory + ROS2I_REGISTERED_AT_ONCE * 1000;
+    const uint8_t *last = memory + ROS2I_REGISTERED_AT_ONCE * 500;
     assert_null(ros2i_registered_take(w->channel, last, 1, BOTH));
     again = ros2i_registered_take(w->channel, memory, 1, ROS2_REGION_REMOTE_READ);
     assert_ptr_equal(again, taken[0]);
