@@ -177,7 +177,6 @@ static void answer_read(struct peer *peer, const struct ros2i_msg *msg)
     int n = ros2i_wire_encode(&reply, buf, sizeof(buf));
     assert_true(n > 0);
     struct iovec src = {(void *)(uintptr_t)data, bytes};
-    struct ros2_remote dst;
     static struct ros2_op ops[64];
     static unsigned next;
     struct ros2_op *op = &ops[next++ % 64];
@@ -190,7 +189,7 @@ static void answer_read(struct peer *peer, const struct ros2i_msg *msg)
     static uint8_t copies[64][256]; /* the message is borrowed until done */
     uint8_t *copy = copies[(next - 1) % 64];
     memcpy(copy, buf, (size_t)n);
-    dst = remote_of(peer, &io->segment[0], bytes);
+    struct ros2_remote dst = remote_of(peer, &io->segment[0], bytes);
     assert_int_equal(peer->ops->put(peer->ep, &src, 1, &dst, 1, copy, (size_t)n, op), 0);
     forget_remote(peer, &dst);
 }

@@ -227,7 +227,7 @@ static void what_closing_waits_for_holds_up_nobody(void **state)
     struct hostile *h = *state;
     struct hostile_usage before = hostile_usage(h);
 
-    alarm(30);
+    alarm(20);
     for (int i = 0; i < 2; i++) {
         struct shm_peer_hand peer;
         int reader, bad = lingering(&reader);
