@@ -221,20 +221,32 @@ static void leave_behind(struct shm_peer_hand *peer, int bad)
     shm_peer_say(peer, "Y", 1, &bad, 1);
 }
 
+/* More than there can be: the last of them. */
+static void pass_many(struct shm_peer_hand *peer, int bad)
+{
+    const struct shm_greeting greeting = shm_peer_greeting(SHM_HELLO);
+    int fds[100];
+
+    for (int i = 0; i < 99; i++)
+        fds[i] = peer->fds[i % 2];
+    fds[99] = bad;
+    shm_peer_say(peer, &greeting, sizeof greeting, fds, 100);
+}
+
 static void what_closing_waits_for_holds_up_nobody(void **state)
 {
-    void (*const pass[])(struct shm_peer_hand *, int) = {greet_with, leave_behind};
+    void (*const pass[])(struct shm_peer_hand *, int) = {leave_behind, pass_many, greet_with};
     struct hostile *h = *state;
     struct hostile_usage before = hostile_usage(h);
 
     alarm(20);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         struct shm_peer_hand peer;
         int reader, bad = lingering(&reader);
         shm_peer_open(&peer, hostile_dial(h));
         pass[i](&peer, bad);
         close(bad); /* the victim has the last one */
-        if (i == 0 && lacks_aio())
+        if (i == 2 && lacks_aio())
             pair_until(&h->pair, shm_peer_welcomed(&peer)); /* nobody looks at it then */
         else
             hostile_is_refused(h);

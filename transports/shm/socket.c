@@ -21,9 +21,11 @@
 /* Each read ends behind a descriptor: so many take in all files that there can be. */
 #define READS (SHM_FILES + 16u)
 
+/* For as many as one message can carry (SCM_MAX_FD of Linux): those that find no room the kernel closes itself, here. */
+#define FDS_MAX 253u
 union shm_control {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(int) * SHM_HELLO_FDS)];
+    char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];
 };
 
 /* -- sending -- */
@@ -316,7 +318,6 @@ static int parse(struct ros2_ep *ep, const uint8_t *bytes, size_t len, const cha
 /* Takes the descriptors of a message; those that are too many are closed. -EMFILE: there was no room for them here. */
 static int take_fds(struct ros2_ep *ep, struct msghdr *msg, const char **why_p)
 {
-    const unsigned before = ep->fd_count;
     int rc = 0;
 
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
@@ -334,9 +335,9 @@ static int take_fds(struct ros2_ep *ep, struct msghdr *msg, const char **why_p)
             }
         }
     }
-    /* Cut off, although there was room in the message for as many as may come: the kernel would not open them here. */
+    /* Cut off, although there was room in the message for all that can come: the kernel could not open them here. */
     if (rc == 0 && (msg->msg_flags & MSG_CTRUNC))
-        rc = ep->fd_count - before < SHM_HELLO_FDS ? -EMFILE : -EPROTO;
+        rc = -EMFILE;
     if (rc < 0)
         *why_p = rc == -EMFILE ? "the file descriptors of its memory cannot be opened here; "
                                  "RLIMIT_NOFILE may be too low"
