@@ -69,7 +69,7 @@ int ros2_buf_free(struct ros2_buf *buf);
  * (as the rights say) until it is unregistered: it is trusted not to do so unasked. What is not registered is exposed to the
  * daemon for the time of each operation, and with that operation's right only; on tcp that costs hardly more, so register what a
  * transport with keys of its own (RDMA) is to reach. A thread or queue that the daemon takes no more registrations for works
- * without. Where two registrations overlap, operations on what both hold may be named by neither. A forked child does not
+ * without, on tcp. Where two registrations overlap, operations on what both hold may be named by neither. A forked child does not
  * inherit it: there it is ordinary memory, and only the handle is to be freed.
  * Threads: any. Blocks: up to the client's timeout_ns.
  * Returns 0 or -EINVAL (NULL, length, rights, kind), -ENOTSUP (the client's transport cannot take this memory: shm needs

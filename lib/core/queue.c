@@ -174,12 +174,23 @@ int ros2i_queue_add(struct ros2i_queue *queue, struct ros2i_op *op, uint64_t now
     return add(queue, op, now_ns);
 }
 
+/* A region was renewed, or is waited for. */
+static bool take_untold(struct ros2i_queue *queue)
+{
+    bool untold = queue->channel->registered.untold;
+    queue->channel->registered.untold = false;
+    return untold;
+}
+
 bool ros2i_queue_push(struct ros2i_queue *queue)
 {
     ros2i_fork_enter(&queue->busy);
     bool pushed = ros2i_channel_push(queue->channel);
     queue->state = queue->channel->state;
+    bool untold = take_untold(queue);
     ros2i_fork_leave(&queue->busy);
+    if (__builtin_expect(untold, 0))
+        ros2i_registration_tell_later(queue->client);
     return pushed;
 }
 
@@ -244,11 +255,10 @@ uint64_t ros2i_queue_poll(struct ros2i_queue *queue, struct ros2i_wait *wait)
     ros2i_fork_enter(&queue->busy);
     int events = ros2i_channel_progress(queue->channel, now_ns);
     queue->state = queue->channel->state;
-    bool untold = queue->channel->registered.untold;
-    queue->channel->registered.untold = false;
+    bool untold = take_untold(queue);
     ros2i_fork_leave(&queue->busy);
     if (__builtin_expect(untold, 0))
-        ros2i_registration_tell_later(queue->client); /* a region was renewed */
+        ros2i_registration_tell_later(queue->client);
     if (wait->from_ns == 0)
         wait->from_ns = now_ns;
     if (!wait->slept && now_ns - wait->from_ns > wait->polled_ns)

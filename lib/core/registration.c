@@ -159,14 +159,27 @@ static bool is_published(const struct ros2_client *client, uint64_t serial)
     return r && r->published;
 }
 
+static struct ros2i_channel *channel_of_pool(const struct ros2_client *client,
+                                             const struct ros2i_registered *entry)
+{
+    const struct ros2i_queue *queue = client->queues;
+    while (queue->channel->pool != entry)
+        queue = queue->next;
+    return queue->channel;
+}
+
 /* Operations may have waited for it. */
 static void name_pool(struct ros2_client *client, struct ros2i_registered *entry)
 {
-    struct ros2i_queue *queue = client->queues;
-    while (queue->channel->pool != entry)
-        queue = queue->next;
     entry->named = true;
-    ros2i_channel_wake(queue->channel);
+    ros2i_channel_wake(channel_of_pool(client, entry));
+}
+
+/* Its owner asks again, if an operation waits. */
+static void refuse_pool(struct ros2_client *client, struct ros2i_registered *entry)
+{
+    entry->refused = true;
+    ros2i_channel_wake(channel_of_pool(client, entry));
 }
 
 static void take_answer(struct ros2_client *client, uint64_t ticket, uint64_t id)
@@ -187,7 +200,9 @@ static void take_answer(struct ros2_client *client, uint64_t ticket, uint64_t id
 static void take_error(struct ros2_client *client, uint64_t ticket, int error)
 {
     struct ros2i_registered *entry = find_asked(client, ticket);
-    if (entry && (error != -EDQUOT || entry->serial == ROS2I_REGISTERED_POOL))
+    if (entry && entry->serial == ROS2I_REGISTERED_POOL)
+        refuse_pool(client, entry);
+    else if (entry && error != -EDQUOT)
         entry->asked = false;
 }
 
@@ -381,9 +396,13 @@ void ros2i_registration_tell_later(struct ros2_client *client)
 
 void ros2i_registration_tell(struct ros2_client *client)
 {
-    ros2i_registration_tell_gone(client);
     unsigned told = 0;
     int rc = 1;
+    /* Operations may wait for these, and a region that is gone may still be in use for long. */
+    while (!is_ending(client) &&
+           tell_new(client, ROS2I_REGISTERED_POOL, ros2i_now_ns() + TELL_NS) > 0)
+        ;
+    ros2i_registration_tell_gone(client);
     while (rc > 0 && told < TELL_MOST && !is_ending(client)) {
         rc = tell_new(client, 0, ros2i_now_ns() + TELL_NS);
         if (rc == -EDQUOT) /* the next may have room */

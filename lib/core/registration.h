@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Registered memory of a client, as the daemon is told of it: once for each queue, since a region belongs to a channel. Any
  * thread. Who registers waits until the daemon knows; for a new queue the client's worker tells it, and until then, or if
- * the daemon refuses, operations name their memory as if it were not registered. */
+ * the daemon refuses, operations name their memory as if it were not registered. For a channel's bounce memory they wait, and
+ * ask again. */
 #ifndef ROS2I_REGISTRATION_H
 #define ROS2I_REGISTRATION_H
 

@@ -2,8 +2,8 @@
 /* Memory of a channel's own, for data whose place in the application the daemon cannot reach: shared, where it maps memory;
  * registered for the channel's life, where the transport has keys and no tokens. Owner: the channel's thread.
  *
- * 64 units in one mapping, leased in runs: one word says what is free. A lease ends when its region is hidden, so a unit that
- * the daemon may still reach is never leased again; where pages had to be replaced under the pool, it is made anew once its
+ * 64 units in one mapping, leased in runs: one word says what is free. A lease ends when its region is hidden or, of registered
+ * memory, when the request is answered or its connection gone: a unit where something may still land is not leased again. Where pages had to be replaced under the pool, it is made anew once its
  * last lease has ended. */
 #ifndef ROS2I_BOUNCE_H
 #define ROS2I_BOUNCE_H

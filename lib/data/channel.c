@@ -451,6 +451,8 @@ int ros2i_channel_progress(struct ros2i_channel *ch, uint64_t now_ns)
 uint64_t ros2i_channel_next_ns(const struct ros2i_channel *ch)
 {
     uint64_t next = ros2i_timers_next(&ch->timers);
+    if (ch->pool && ch->pool->refused && ch->inflight.queued > 0 && ch->registered.ask_ns < next)
+        next = ch->registered.ask_ns;
     bool state_waits = ch->state != ROS2I_CHANNEL_AWAIT_ATTACH &&
                        ch->state != ROS2I_CHANNEL_FAILED && ch->active > 0;
     return state_waits && ch->timer_ns < next ? ch->timer_ns : next;

@@ -8,7 +8,7 @@
  *   SENT       -> QUEUED      the channel was lost: the request will be replayed under the same id
  *   SENT       -> CANCELLING  the operation's deadline has passed and CANCEL was sent
  *   CANCELLING -> FREE        answered, or the channel was lost
- *   SENT, CANCELLING -> ABANDONED  the operation ended without an answer; nothing is exposed. The id stays taken, since the
+ *   SENT, CANCELLING -> ABANDONED  the operation ended without an answer; nothing of its memory is exposed. The id stays taken, since the
  *                             daemon may still work on it, until its late answer comes or the channel is lost
  *   any        -> FREE        the channel ends */
 #ifndef ROS2I_INFLIGHT_H

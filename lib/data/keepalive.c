@@ -47,7 +47,9 @@ bool ros2i_keepalive_stale(const struct ros2i_channel *ch)
 
 enum ros2i_channel_state ros2i_keepalive_tick(struct ros2i_channel *ch)
 {
-    if (ch->inflight.waiting == 0) {
+    /* What waits for credits or bounce memory that abandoned requests hold needs to know, too, whether answers can come. */
+    bool waits = ch->inflight.waiting > 0 || ch->inflight.queued > 0 || ch->pending.first;
+    if (!waits) {
         ch->pings = 0;
         ch->timer_ns = ch->now_ns + PING_NS;
         return ROS2I_CHANNEL_READY;

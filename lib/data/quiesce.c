@@ -5,7 +5,8 @@
  * grace period for the answers, which tell whether it took effect after all. At the end of the grace period the memory is
  * deregistered, which is final on a transport that revokes; where the transport says -EBUSY, or other operations' requests
  * name the same region, the connection is aborted first, after which nothing moves. Only then does done() run. An inline
- * request exposes nothing: an unanswered read ends at the deadline itself. */
+ * request exposes nothing, nor does one whose data goes through registered bounce memory: an unanswered read of these
+ * ends at the deadline itself. */
 #include "config.h"
 
 #include "lib/data/quiesce.h"
@@ -31,15 +32,29 @@ uint64_t ros2i_quiesce_grace_ns(uint64_t now_ns, uint64_t deadline_ns)
     return grace > GRACE_MAX_NS ? GRACE_MAX_NS : grace;
 }
 
+static bool waits_for_pool(const struct ros2i_channel *ch, const struct ros2i_op *op)
+{
+    for (uint32_t i = 0; i < ch->inflight.credits; i++) {
+        const struct ros2i_slot *slot = &ch->inflight.slot[i];
+        if (slot->op == op && slot->state == ROS2I_SLOT_QUEUED && !slot->inlined)
+            return true;
+    }
+    return false;
+}
+
 int ros2i_quiesce_timed_out(const struct ros2i_channel *ch, const struct ros2i_op *op)
 {
     const char *doubt =
         op->kind == ROS2I_OP_WRITE && op->issued > 0 ? "; what is written is unknown" : "";
     if (op->cancelled)
         return ros2i_fail(ECANCELED, "cancelled before it was done%s", doubt);
-    if (ch->state == ROS2I_CHANNEL_READY && ch->pool && !ch->pool->named)
-        return ros2i_fail(ETIMEDOUT, "the daemon was not told of the memory for transfers by the "
-                                     "deadline: the control plane did not answer, or refused");
+    if (ch->state == ROS2I_CHANNEL_READY && ch->pool && !ch->pool->named && waits_for_pool(ch, op))
+        return ros2i_fail(
+            ETIMEDOUT,
+            "the daemon was not told of the memory for transfers by the deadline: the "
+            "control plane did not answer, or refused (limits.regions, "
+            "limits.registered_bytes)%s",
+            doubt);
     if (ch->state == ROS2I_CHANNEL_READY || ch->last_error == 0)
         return ros2i_fail(ETIMEDOUT, "no answer from the daemon by the deadline%s", doubt);
     return ros2i_fail(ETIMEDOUT, "no data channel by the deadline; last cause: %s", ch->last_text);
@@ -103,8 +118,9 @@ static void end_piece(struct ros2i_channel *ch, struct ros2i_slot *slot,
 {
     struct ros2i_op *op = slot->op;
     size_t at = slot->at;
+    int error = ros2i_quiesce_timed_out(ch, op); /* it may be that slot which says why */
     ros2i_inflight_move(&ch->inflight, slot, state);
-    ros2i_op_piece_failed(op, at, ros2i_quiesce_timed_out(ch, op));
+    ros2i_op_piece_failed(op, at, error);
 }
 
 static void cancel_slot(struct ros2i_channel *ch, struct ros2i_slot *slot)

@@ -175,9 +175,10 @@ const struct ros2i_registered *ros2i_registered_pool(struct ros2i_channel *ch)
     struct ros2i_registered_table *table = &ch->registered;
     if (ch->pool->named)
         return ch->pool;
-    /* Whoever asked before may have been told that it is not possible now. */
-    if (!ch->pool->asked && ch->now_ns >= table->asked_ns + ASK_NS) {
-        table->asked_ns = ch->now_ns;
+    /* Only as often, and only if somebody waits for it: a tenant may be at its limit for long. */
+    if (ch->pool->refused && ch->now_ns >= table->ask_ns) {
+        ch->pool->refused = ch->pool->asked = false;
+        table->ask_ns = ch->now_ns + ASK_NS;
         table->untold = true;
     }
     return NULL;

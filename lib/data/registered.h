@@ -33,6 +33,7 @@ struct ros2i_registered {
     uint64_t old_id;            /* of a region that is gone, until the daemon is told; 0: none */
     bool named;                 /* requests may name it */
     bool asked;                 /* somebody sees to it that the daemon knows it, or has in vain */
+    bool refused;    /* the pool: in vain, and it is asked for again once it is waited for */
     uint64_t ticket; /* of who has asked: names it among all channels of a client, ever */
     unsigned users;
 };
@@ -41,9 +42,9 @@ struct ros2i_registered {
 struct ros2i_registered_table {
     struct ros2i_registered **entry;
     size_t count, capacity;
-    unsigned used;     /* entries with users */
-    bool untold;       /* one was renewed, or is waited for: the daemon is to be told */
-    uint64_t asked_ns; /* when one was last waited for in vain */
+    unsigned used;   /* entries with users */
+    bool untold;     /* one was renewed, or is waited for: the daemon is to be told */
+    uint64_t ask_ns; /* the pool, if it was refused, may be asked for again then */
 };
 
 /* addr: borrowed until _remove(). Not named yet. 0, -ENOMEM, -EMFILE, -ENOTSUP. */

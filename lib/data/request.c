@@ -154,7 +154,7 @@ static int bounce(struct ros2i_channel *ch, struct ros2i_slot *slot)
     return rc;
 }
 
-/* Of memory that no operation is named by: the daemon knows it, or it goes through the pool. */
+/* The daemon knows the memory, or the data goes through the pool. */
 static int expose_by_key(struct ros2i_channel *ch, struct ros2i_slot *slot)
 {
     if (!(slot->op->kind == ROS2I_OP_READV && slot->bounced))
@@ -268,8 +268,10 @@ static size_t keyed_piece_len(const struct ros2i_channel *ch, const struct ros2i
     /* What is known now may be withdrawn before it is sent, and then has to fit the pool. */
     size_t most = least(least(left, ch->negotiated.max_io), ROS2I_BOUNCE_MAX);
     size_t run = ros2i_registered_run(ch, addr, most, right_of(op));
-    if (op->flags & ROS2I_OP_APPEND)
-        return most;
+    if (op->flags & ROS2I_OP_APPEND) {
+        size_t whole = least(left, ch->negotiated.max_io);
+        return ros2i_registered_run(ch, addr, whole, right_of(op)) == whole ? whole : most;
+    }
     return run > 0 ? run : least(most, BOUNCE_PIECE);
 }
 
@@ -315,12 +317,21 @@ static int issue_pieces(struct ros2i_channel *ch, struct ros2i_op *op, int *sent
             return 1;
         int rc = send_request(ch, slot);
         if (rc == -EAGAIN)
-            return 1;
+            return ch->pool ? 0 : 1; /* others may need no bounce memory */
         if (rc < 0)
             return rc;
         ++*sent;
     }
     return 0;
+}
+
+/* One piece of it at a time waits for bounce memory, so that others get their turn. */
+static bool waits(const struct ros2i_channel *ch, const struct ros2i_op *op)
+{
+    for (uint32_t i = 0; ch->pool && ch->inflight.queued > 0 && i < ch->inflight.credits; i++)
+        if (ch->inflight.slot[i].state == ROS2I_SLOT_QUEUED && ch->inflight.slot[i].op == op)
+            return true;
+    return false;
 }
 
 /* One that finds no bounce memory does not hold up the others: after a lost connection there is none until those that have some
@@ -337,7 +348,7 @@ static int resend_queued(struct ros2i_channel *ch, int *sent)
         blocked |= rc == -EAGAIN;
         *sent += rc == 0;
     }
-    return blocked;
+    return ch->pool ? 0 : blocked;
 }
 
 int ros2i_request_issue(struct ros2i_channel *ch)
@@ -348,7 +359,7 @@ int ros2i_request_issue(struct ros2i_channel *ch)
     struct ros2i_op *next;
     for (struct ros2i_op *op = ch->pending.first; op && rc == 0; op = next) {
         next = op->next;
-        rc = issue_pieces(ch, op, &sent);
+        rc = waits(ch, op) ? 0 : issue_pieces(ch, op, &sent);
     }
     if (rc < 0)
         ros2i_channel_lost(ch, rc);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The client's promises hold on a transport with keys and without tokens as on tcp: the same programs again, over a stand-in.
 tests=$abs_top_builddir/tests/integration
-programs=(client_files client_parallel client_faults client_fork client_buffers client_registered
+programs=(client_files client_parallel client_faults client_fork client_buffers
     client_queue client_queue_ends client_queue_loop client_batch client_stopped)
 unset ROS2_TEST_STOPS ROS2_TEST_FORKS # once is enough for those
 export ROS2_TEST_TRANSPORT=keyed CMOCKA_MESSAGE_OUTPUT=TAP ROS2_PLUGIN_PATH="$tests/.libs:$ROS2_PLUGIN_PATH"

@@ -113,11 +113,17 @@ static void what_is_registered_is_reached_directly(void **state)
 static void until_the_daemon_knows_it_operations_wait(void **state)
 {
     struct world *w = *state;
-    struct ros2i_op op;
-    w->channel->pool->named = w->channel->pool->asked = false;
+    struct ros2i_op op, other;
+    static uint8_t few[1000];
+    w->channel->pool->named = false;
+    w->channel->pool->refused = true;
     world_submit(w, &op, ROS2I_OP_READ, memory, LEN, 0, 0, 60 * ROS2I_NS_PER_S);
     world_run_until(w, 1000, w->channel->registered.untold); /* it is asked for */
     assert_int_equal(w->peer.seen_count, 0);
+    /* What needs none of it goes on. */
+    assert_int_equal(world_do(w, &other, ROS2I_OP_FSYNC, NULL, 0, 0), 0);
+    assert_int_equal(world_do(w, &other, ROS2I_OP_READ, few, sizeof(few), 0), sizeof(few));
+    assert_int_equal(w->peer.seen_count, 2);
     while (ros2i_channel_arm(w->channel) < 0)
         world_turn(w);
     w->channel->pool->named = true;
@@ -133,17 +139,27 @@ static void in_vain_until_their_deadline_with_the_cause(void **state)
 {
     struct world *w = *state;
     struct ros2i_op op;
-    w->channel->pool->named = w->channel->pool->asked = false;
+    w->channel->pool->named = false;
+    w->channel->pool->refused = true;
     world_submit(w, &op, ROS2I_OP_READ, memory, LEN, 0, 0, TIMEOUT_NS);
     world_run_until(w, 1000, w->channel->registered.untold);
     w->channel->registered.untold = false;
     world_now_ns += TIMEOUT_NS / 2;
     world_turn(w);
-    assert_true(w->channel->registered.untold); /* asked for once more */
+    assert_false(w->channel->registered.untold); /* somebody is asking */
+    w->channel->pool->refused = true;
+    assert_true(ros2i_channel_next_ns(w->channel) <= world_now_ns);
+    world_turn(w);
+    assert_true(w->channel->registered.untold); /* asked for once more, */
+    w->channel->registered.untold = false;
+    w->channel->pool->refused = true;
+    world_turn(w);
+    assert_false(w->channel->registered.untold); /* but not at once */
     world_run_until(w, 1000000, op.phase == ROS2I_OP_DONE);
     assert_int_equal(op.result, -ETIMEDOUT);
     assert_non_null(strstr(op.text, "control plane"));
     assert_int_equal(leased(w), 0);
+    w->channel->pool->refused = false;
     w->channel->pool->named = true;
     assert_int_equal(world_do(w, &op, ROS2I_OP_READ, memory, LEN, 0), LEN);
 }
@@ -201,6 +217,28 @@ static void a_write_that_is_late_takes_nothing_from_the_caller(void **state)
     assert_int_equal(w->peer.connections, 1);
 }
 
+/* A daemon that answers nothing is noticed, although only abandoned requests are out, which hold all credits. */
+static void what_nobody_gives_back_is_not_waited_for(void **state)
+{
+    struct world *w = *state;
+    struct ros2i_op late, next;
+    uint8_t *large = calloc(1, ROS2I_BOUNCE_MAX);
+    assert_non_null(large);
+    w->peer.hold = w->peer.mute_pong = true;
+    world_submit(w, &late, ROS2I_OP_READ, large, ROS2I_BOUNCE_MAX, 0, 0, TIMEOUT_NS);
+    world_run_until(w, 10000000, late.phase == ROS2I_OP_DONE);
+    assert_true(leased(w) != 0);
+    assert_int_equal(w->channel->inflight.waiting + w->channel->inflight.free_count, 0);
+    world_submit(w, &next, ROS2I_OP_READ, memory, LEN, 0, 0, 60 * ROS2I_NS_PER_S);
+    world_run_until(w, 10000000, w->channel->state != ROS2I_CHANNEL_READY);
+    w->peer.hold = w->peer.mute_pong = false;
+    world_run_until(w, 1000000, next.phase == ROS2I_OP_DONE);
+    assert_int_equal(next.result, LEN);
+    assert_memory_equal(memory, w->peer.file, LEN);
+    assert_int_equal(w->peer.connections, 2);
+    free(large);
+}
+
 static void a_lost_connection_is_made_up_for(void **state)
 {
     struct world *w = *state;
@@ -229,6 +267,7 @@ int main(void)
         CASE(in_vain_until_their_deadline_with_the_cause),
         CASE(what_comes_late_lands_where_nobody_looks),
         CASE(a_write_that_is_late_takes_nothing_from_the_caller),
+        CASE(what_nobody_gives_back_is_not_waited_for),
         CASE(a_lost_connection_is_made_up_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
