@@ -7,7 +7,6 @@
 #include "transports/shm/discard.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
