@@ -132,7 +132,7 @@ check_LTLIBRARIES += tests/integration/ros2_transport_keyed.la
 TESTS += $(integration_programs)
 endif
 TESTS += $(integration_scripts)
-EXTRA_DIST += $(integration_scripts) tests/integration/ctl_harness.py
+EXTRA_DIST += $(integration_scripts) tests/integration/ctl_harness.py tests/integration/on_transport
 
 # What hot_path.sh runs. Only a module with an rpath becomes a .so.
 if HAVE_CMOCKA
