@@ -5,8 +5,7 @@
  * - nobody reads one. It is watched edge-triggered, and each write to it is an edge. A counter of 64 bits does not fill up.
  * - the accepting side never writes to one. It lets the kernel signal it: each request of Linux's asynchronous I/O may name an
  *   eventfd that is to be signalled when it is done (IOCB_FLAG_RESFD, io_submit(2)), and that adds what still fits and never
- *   waits. The request itself is a poll of something that is ready, and so done before io_submit returns. That costs a
- *   microsecond where a byte on the socket costs two, and its reader none where a byte costs another one. */
+ *   waits. The request itself is a poll of something that is ready, and so done before io_submit returns. */
 #include "config.h"
 
 #include "transports/shm/doorbell.h"

@@ -345,35 +345,12 @@ static int take_fds(struct ros2_ep *ep, struct msghdr *msg, const char **why_p)
     return rc;
 }
 
-void shm_socket_drain(struct ros2_ep *ep)
-{
-    const char *why;
-    ssize_t n;
-
-    /* Nobody sends after that, so this ends. A forked child shares the socket, and its parent reads on. */
-    if (shm_domain_forked(ep->domain) || shutdown(ep->fd, SHUT_RDWR) < 0)
-        return;
-    do {
-        union shm_control control;
-        uint8_t bytes[READ_BYTES];
-        struct iovec iov = {bytes, sizeof bytes};
-        struct msghdr msg = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof control.bytes};
-        n = recvmsg(ep->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        if (n >= 0)
-            (void)take_fds(ep, &msg, &why);
-        shm_socket_drop_fds(ep);
-    } while (n > 0 || (n < 0 && errno == EINTR));
-}
-
-/* One read. 1: there may be more, 0: there is none now; -EPIPE: the end. */
-static int read_some(struct ros2_ep *ep, const char **why_p)
+/* Up to READ_BYTES, and the descriptors that came with them; *passed_p: there were some. 0: the end. -EPROTO, -EMFILE and *why_p:
+ * they cannot be taken; the bytes are gone. Else what recvmsg(2) says. */
+static ssize_t receive(struct ros2_ep *ep, uint8_t *bytes, bool *passed_p, const char **why_p)
 {
     union shm_control control;
-    uint8_t bytes[READ_BYTES];
-    struct iovec iov = {bytes, sizeof bytes};
+    struct iovec iov = {bytes, READ_BYTES};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
                          .msg_control = control.bytes,
@@ -381,14 +358,41 @@ static int read_some(struct ros2_ep *ep, const char **why_p)
     ssize_t n = recvmsg(ep->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
     if (n < 0)
-        return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -EPIPE;
+        return -errno;
+    *passed_p = msg.msg_controllen > 0;
     int rc = take_fds(ep, &msg, why_p);
-    if (rc < 0)
-        return rc;
-    if (n == 0)
-        return -EPIPE;
-    rc = parse(ep, bytes, (size_t)n, why_p);
-    return rc < 0 ? rc : (size_t)n == sizeof bytes || msg.msg_controllen > 0;
+    return rc < 0 ? rc : n;
+}
+
+void shm_socket_drain(struct ros2_ep *ep)
+{
+    uint8_t bytes[READ_BYTES];
+    const char *why;
+    bool passed;
+    ssize_t n;
+
+    /* Nobody sends after that, so this ends. A forked child shares the socket, and its parent reads on. */
+    if (shm_domain_forked(ep->domain) || shutdown(ep->fd, SHUT_RDWR) < 0)
+        return;
+    do {
+        n = receive(ep, bytes, &passed, &why);
+        shm_socket_drop_fds(ep);
+    } while (n > 0 || n == -EINTR || n == -EPROTO || n == -EMFILE);
+}
+
+/* One read. 1: there may be more, 0: there is none now; -EPIPE: the end; -EPROTO, -EMFILE, -ENOMEM, ... and *why_p. */
+static int read_some(struct ros2_ep *ep, const char **why_p)
+{
+    uint8_t bytes[READ_BYTES];
+    bool passed;
+    ssize_t n = receive(ep, bytes, &passed, why_p);
+
+    if (n == -EAGAIN || n == -EINTR)
+        return n == -EINTR;
+    if (n <= 0)
+        return n == -EPROTO || n == -EMFILE ? (int)n : -EPIPE;
+    int rc = parse(ep, bytes, (size_t)n, why_p);
+    return rc < 0 ? rc : n == READ_BYTES || passed;
 }
 
 void shm_socket_look(struct ros2_ep *ep)
