@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each open file is a descriptor, and each connection is one or, over shm, three. A client that opens all files it may must not keep others from
- * connecting, nor make their opens fail for want of descriptors where the limit of open files has not been reached. */
+/* Each open file is a descriptor, and each connection is one or, over shm, three. A client that opens all files it may must
+ * not keep others from connecting, nor make their opens fail for want of descriptors where the limit of open files has not
+ * been reached. */
 #include "config.h"
 
 #include "daemon/descriptors.h"

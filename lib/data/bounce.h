@@ -3,8 +3,8 @@
  * registered for the channel's life, where the transport has keys and no tokens. Owner: the channel's thread.
  *
  * 64 units in one mapping, leased in runs: one word says what is free. A lease ends when its region is hidden or, of registered
- * memory, when the request is answered or its connection gone: a unit where something may still land is not leased again. Where pages had to be replaced under the pool, it is made anew once its
- * last lease has ended. */
+ * memory, when the request is answered or its connection gone: a unit where something may still land is not leased again.
+ * Where pages had to be replaced under the pool, it is made anew once its last lease has ended. */
 #ifndef ROS2I_BOUNCE_H
 #define ROS2I_BOUNCE_H
 
@@ -27,7 +27,8 @@ struct ros2i_bounce_lease {
     uint8_t first, units; /* units 0: none */
 };
 
-/* view: NULL where the transport takes any memory. len: 1..ROS2I_BOUNCE_MAX. 0; -EAGAIN: no run of units is free until a lease ends; -ENOMEM, -EMFILE. */
+/* view: NULL where the transport takes any memory. len: 1..ROS2I_BOUNCE_MAX. 0; -EAGAIN: no run of units is free until a
+ * lease ends; -ENOMEM, -EMFILE. */
 int ros2i_bounce_take(struct ros2i_bounce *pool, struct ros2i_shared_view *view, size_t len,
                       struct ros2i_bounce_lease *lease_p);
 /* Makes the pool, whose memory then stays where it is without a view. 0, -ENOMEM, -EMFILE. */

@@ -46,8 +46,7 @@ struct ros2i_channel {
     const struct ros2_transport_ops *ops;
     struct ros2i_shared_view *view; /* NULL: the transport takes any memory */
     struct ros2_domain *domain;
-    struct ros2i_registered
-        *pool; /* bounce memory, where the transport has keys and no tokens; else NULL */
+    struct ros2i_registered *pool; /* bounce memory; NULL: the transport has tokens */
     const char (*address)[ROS2I_CHANNEL_ADDRESS_MAX];
     unsigned address_count;
     int checksum;

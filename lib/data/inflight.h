@@ -8,8 +8,9 @@
  *   SENT       -> QUEUED      the channel was lost: the request will be replayed under the same id
  *   SENT       -> CANCELLING  the operation's deadline has passed and CANCEL was sent
  *   CANCELLING -> FREE        answered, or the channel was lost
- *   SENT, CANCELLING -> ABANDONED  the operation ended without an answer; nothing of its memory is exposed. The id stays taken, since the
- *                             daemon may still work on it, until its late answer comes or the channel is lost
+ *   SENT, CANCELLING -> ABANDONED  the operation ended without an answer; nothing of its memory is exposed. The id stays
+ *                             taken, since the daemon may still work on it, until its late answer comes or the channel is
+ *                             lost
  *   any        -> FREE        the channel ends */
 #ifndef ROS2I_INFLIGHT_H
 #define ROS2I_INFLIGHT_H
@@ -44,7 +45,7 @@ struct ros2i_slot {
     bool inlined; /* data rides in the messages */
     bool bounced; /* READV: its data needs a lease */
     bool
-        pooled; /* the lease is in memory that the daemon can reach until it has answered, or the connection is gone */
+        pooled; /* the lease is in memory that the daemon reaches until it has answered or is gone */
     bool was_sent; /* on this epoch or an older one */
     bool retried;  /* after a checksum that did not match */
 };
@@ -73,7 +74,8 @@ struct ros2i_slot *ros2i_inflight_take(struct ros2i_inflight *table);
 void ros2i_inflight_renumber(struct ros2i_inflight *table, struct ros2i_slot *slot);
 /* The slot that id names if it holds just that request, else NULL: late, forged or never sent. */
 struct ros2i_slot *ros2i_inflight_find(struct ros2i_inflight *table, uint64_t id);
-/* The only place where a slot's state is set. FREE ends its lease, and so does ABANDONED unless it is pooled; its memory must have been hidden before. */
+/* The only place where a slot's state is set. FREE ends its lease, and so does ABANDONED unless it is pooled; its memory must have
+ * been hidden before. */
 void ros2i_inflight_move(struct ros2i_inflight *table, struct ros2i_slot *slot,
                          enum ros2i_slot_state state);
 
