@@ -214,10 +214,10 @@ static int lingering(int *reader_p)
     return writer;
 }
 
-/* Not even looked at: it is still in the socket when the connection ends. */
+/* Not even looked at: it is still in the socket when the connection ends, since a read ends behind a descriptor. */
 static void leave_behind(struct shm_peer_hand *peer, int bad)
 {
-    shm_peer_say(peer, "X", 1, NULL, 0);
+    shm_peer_say(peer, "X", 1, peer->fds, 1);
     shm_peer_say(peer, "Y", 1, &bad, 1);
 }
 
