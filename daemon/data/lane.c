@@ -50,7 +50,7 @@ int ros2d_lane_open(struct ros2d_lane *lane)
         .max_message = ROS2I_WIRE_MESSAGE_MAX,
         .send_queue = (256u << 10) + credits * 1024, /* a reply and a put for each credit, always */
     };
-    int rc = lane->ops->domain_open(&options, &lane->domain);
+    int rc = ros2i_plugin_open_domain(lane->ops, &options, &lane->domain);
 
     if (rc < 0)
         return ros2i_fail_prefix(rc, "transport %s", lane->ops->name);

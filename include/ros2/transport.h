@@ -38,7 +38,10 @@ enum ros2_transport_flag {
                                           registering is cheap enough to do for each operation, without key exchange */
     ROS2_TRANSPORT_MAP_PEER = 1 << 2, /* the peer's regions can be mapped (region_map) */
     ROS2_TRANSPORT_REVOKES =
-        1 << 3, /* region_deregister ends remote access at once, also in the middle of a put */
+        1
+        << 3, /* region_deregister ends remote access at once, also in the middle of a put. Without it a transfer of
+                   the peer that has begun may still touch the memory: before it is used for anything else, the peer has
+                   said that it is done, or the endpoints of its peers are aborted. */
 };
 
 enum ros2_memory_kind { ROS2_MEMORY_HOST = 0, ROS2_MEMORY_CUDA = 1 };
@@ -126,7 +129,7 @@ struct ros2_transport_ops {
     uint32_t flags; /* enum ros2_transport_flag */
     size_t
         size; /* sizeof(struct ros2_transport_ops) as the plugin was built; entries past it are absent */
-    const char *name; /* "tcp" */
+    const char *name; /* "tcp", "ofi+tcp" */
 
     /* -- domain. 0 or -ENOMEM, -EMFILE, -EINVAL. -- */
     int (*domain_open)(const struct ros2_domain_options *options, struct ros2_domain **domain_p);
@@ -219,6 +222,10 @@ struct ros2_transport_ops {
     void (*domain_lend)(struct ros2_domain *domain, int lent);
     /* domain_fd polls readable, so that an owner who sleeps on it calls progress(). Of a lent domain, or by the owner. */
     void (*domain_wake)(struct ros2_domain *domain);
+
+    /* -- only where one plugin is several transports; the members between name and here are NULL then -- */
+    /* The transport "PLUGIN+NAME", a constant, or NULL: there is none of that name. Any thread. */
+    const struct ros2_transport_ops *(*variant)(const char *name);
 };
 
 /** The plugin's entry point. Returns a constant, never NULL. */

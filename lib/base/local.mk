@@ -10,6 +10,7 @@ libbase_la_SOURCES = \
 	lib/base/log.c \
 	lib/base/pem.c \
 	lib/base/plugin.c \
+	lib/base/signals.c \
 	lib/base/random.c \
 	lib/base/secret.c \
 	lib/base/shared_memory.c \

@@ -10,7 +10,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +20,9 @@
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/base/random.h"
+#include "lib/base/signals.h"
 
 #define NAME_MAX_LEN 32
-#define SIGNALS      64 /* Linux: 1..64 */
 
 const struct ros2_host ros2i_host = {
     .size = sizeof(struct ros2_host),
@@ -52,7 +51,8 @@ struct interface {
     const char *noun;   /* as in ros2_NOUN_NAME.so */
     const char *symbol; /* the entry point */
     uint32_t abi;
-    size_t size; /* of the ops struct as this program knows it */
+    size_t size;   /* of the ops struct as this program knows it */
+    bool variants; /* names may be "PLUGIN+VARIANT" */
     const void *(*enter)(void *symbol);
 };
 
@@ -88,6 +88,7 @@ static const struct interface transport_interface = {
     .symbol = ROS2_TRANSPORT_SYMBOL,
     .abi = ROS2_TRANSPORT_ABI,
     .size = sizeof(struct ros2_transport_ops),
+    .variants = true,
     .enter = enter_transport,
 };
 
@@ -99,60 +100,47 @@ static const struct interface engine_interface = {
     .enter = enter_engine,
 };
 
-/* -- signals -- */
-
-static void save_signals(struct sigaction saved[SIGNALS + 1])
-{
-    memset(saved, 0, (SIGNALS + 1) * sizeof *saved);
-    for (int sig = 1; sig <= SIGNALS; sig++)
-        sigaction(sig, NULL,
-                  &saved[sig]); /* the C library keeps two for itself and refuses them: stay zero */
-}
-
-/* By signal: the C library leaves whatever it likes in the rest of a sigset_t. */
-static bool same_mask(const sigset_t *a, const sigset_t *b)
-{
-    for (int sig = 1; sig <= SIGNALS; sig++) {
-        if (sigismember(a, sig) != sigismember(b, sig))
-            return false;
-    }
-    return true;
-}
-
-static bool same_action(const struct sigaction *a, const struct sigaction *b)
-{
-    if (a->sa_flags != b->sa_flags || !same_mask(&a->sa_mask, &b->sa_mask))
-        return false;
-    return a->sa_flags & SA_SIGINFO ? a->sa_sigaction == b->sa_sigaction
-                                    : a->sa_handler == b->sa_handler;
-}
-
-static void restore_signals(const struct sigaction saved[SIGNALS + 1])
-{
-    struct sigaction now[SIGNALS + 1];
-
-    save_signals(now);
-    for (int sig = 1; sig <= SIGNALS; sig++) {
-        if (!same_action(&saved[sig], &now[sig]))
-            sigaction(sig, &saved[sig], NULL);
-    }
-}
-
 /* -- search -- */
+
+static size_t span(const char *name, size_t len, const char *others)
+{
+    size_t i = 0;
+
+    while (i < len && isascii((unsigned char)name[i]) &&
+           (isalnum((unsigned char)name[i]) || (name[i] && strchr(others, name[i]))))
+        i++;
+    return i;
+}
+
+static bool is_name(const char *name, size_t len, bool variants)
+{
+    const char *plus = variants ? memchr(name, '+', len) : NULL;
+    size_t plugin = plus ? (size_t)(plus - name) : len;
+
+    if (plugin == 0 || len > NAME_MAX_LEN || span(name, plugin, "_") != plugin)
+        return false;
+    if (!plus)
+        return true;
+    size_t variant = len - plugin - 1;
+    return variant > 0 && span(plus + 1, variant, "_;-.") == variant;
+}
+
+bool ros2i_plugin_is_transport_name(const char *name, size_t len)
+{
+    return is_name(name, len, true);
+}
 
 static int check_name(const struct interface *interface, const char *name)
 {
-    size_t len = strlen(name);
+    size_t len = strnlen(name, NAME_MAX_LEN + 1);
 
-    for (size_t i = 0; i < len && i <= NAME_MAX_LEN; i++) {
-        if (!isascii((unsigned char)name[i]) ||
-            (!isalnum((unsigned char)name[i]) && name[i] != '_'))
-            return ros2i_fail(EINVAL, "%s \"%.64s\": a name is made of letters, digits and '_'",
-                              interface->noun, name);
-    }
     if (len == 0 || len > NAME_MAX_LEN)
         return ros2i_fail(EINVAL, "%s \"%.64s\": a name has 1..%d characters", interface->noun,
                           name, NAME_MAX_LEN);
+    if (!is_name(name, len, interface->variants))
+        return ros2i_fail(EINVAL, "%s \"%.64s\": a name is made of letters, digits and '_'%s",
+                          interface->noun, name,
+                          interface->variants ? ", or such a name, '+' and a variant" : "");
     return 0;
 }
 
@@ -258,7 +246,7 @@ static struct plugin *find_loaded(const struct interface *interface, const char 
 
 static int load(const struct interface *interface, const char *name, const void **ops_p)
 {
-    struct sigaction signals[SIGNALS + 1];
+    struct sigaction signals[ROS2I_SIGNALS + 1];
     char *path = NULL;
     int rc = find(interface, name, &path);
 
@@ -269,9 +257,9 @@ static int load(const struct interface *interface, const char *name, const void 
         rc = ros2i_fail(ENOMEM, "%s %s: no memory", interface->noun, name);
         goto free_path;
     }
-    save_signals(signals);
+    ros2i_signals_save(signals);
     rc = open_plugin(interface, path, &plugin->ops);
-    restore_signals(signals);
+    ros2i_signals_restore(signals);
     if (rc < 0) {
         free(plugin);
         goto free_path;
@@ -317,13 +305,59 @@ static int get(const struct interface *interface, const char *name, const void *
     return rc;
 }
 
-int ros2i_plugin_transport(const char *name, const struct ros2_transport_ops **ops_p)
+/* The variant of a plugin, when it has any. Libraries that it wakes may install signal handlers, as at load. */
+static int find_variant(const struct ros2_transport_ops *plugin, const char *name,
+                        const struct ros2_transport_ops **ops_p)
 {
-    const void *ops;
-    int rc = get(&transport_interface, name, &ops);
+    struct sigaction signals[ROS2I_SIGNALS + 1];
+    const char *plus = strchr(name, '+');
 
+    if (!plus && !plugin->variant) {
+        *ops_p = plugin;
+        return 0;
+    }
+    if (!plus)
+        return ros2i_fail(EINVAL, "transport %s: say which, as \"%s+tcp\"", name, name);
+    if (!plugin->variant)
+        return ros2i_fail(ENOTSUP, "transport %s: plugin %s has no variants", name, plugin->name);
+    pthread_mutex_lock(&mutex);
+    ros2i_signals_save(signals);
+    const struct ros2_transport_ops *ops = plugin->variant(plus + 1);
+    ros2i_signals_restore(signals);
+    pthread_mutex_unlock(&mutex);
+    if (!ops)
+        return ros2i_fail(ENOTSUP, "transport %s: plugin %s of this version does not know it", name,
+                          plugin->name);
+    int rc = check_ops(&transport_interface, name, ops);
     if (rc == 0)
         *ops_p = ops;
+    return rc;
+}
+
+int ros2i_plugin_transport(const char *name, const struct ros2_transport_ops **ops_p)
+{
+    char plugin[NAME_MAX_LEN + 1];
+    const void *ops;
+    int rc = check_name(&transport_interface, name);
+
+    if (rc < 0)
+        return rc;
+    snprintf(plugin, sizeof plugin, "%.*s", (int)strcspn(name, "+"), name);
+    rc = get(&transport_interface, plugin, &ops);
+    return rc < 0 ? rc : find_variant(ops, name, ops_p);
+}
+
+int ros2i_plugin_open_domain(const struct ros2_transport_ops *ops,
+                             const struct ros2_domain_options *options,
+                             struct ros2_domain **domain_p)
+{
+    struct sigaction signals[ROS2I_SIGNALS + 1];
+
+    pthread_mutex_lock(&mutex);
+    ros2i_signals_save(signals);
+    int rc = ops->domain_open(options, domain_p);
+    ros2i_signals_restore(signals);
+    pthread_mutex_unlock(&mutex);
     return rc;
 }
 

@@ -27,6 +27,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/base/plugin.h"
 #include "lib/base/secret.h"
 #include "lib/data/keepalive.h"
 #include "lib/data/lend.h"
@@ -308,7 +309,7 @@ int ros2i_channel_create(const struct ros2i_channel_options *options,
         .max_message = ROS2I_WIRE_MESSAGE_MAX,
         .memory = ch->view ? ros2i_shared_view_memory(ch->view) : NULL,
     };
-    rc = ch->ops->domain_open(&domain_options, &ch->domain);
+    rc = ros2i_plugin_open_domain(ch->ops, &domain_options, &ch->domain);
     if (rc < 0)
         goto destroy_view;
     if (!(ch->ops->flags & ROS2_TRANSPORT_TOKENS))

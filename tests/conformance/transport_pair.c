@@ -203,7 +203,7 @@ struct ros2_domain *pair_domain(uint32_t max_message, uint32_t send_queue)
     };
     struct ros2_domain *domain = NULL;
 
-    assert_int_equal(pair_ops->domain_open(&options, &domain), 0);
+    assert_int_equal(ros2i_plugin_open_domain(pair_ops, &options, &domain), 0);
     return domain;
 }
 

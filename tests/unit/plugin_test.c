@@ -83,8 +83,10 @@ static void a_missing_plugin_names_file_folders_and_way_out(void **state)
 static void names_that_could_leave_the_folder_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "",      "../tcp",    "a/b", "tcp.so", "t cp",
-        "t\ncp", "t\xc3\xbc", "-",   ":",      "name_of_over_thirty_two_characters"};
+        "",       "../tcp",    "a/b",     "tcp.so",   "t cp",
+        "t\ncp",  "t\xc3\xbc", "-",       ":",        "name_of_over_thirty_two_characters",
+        "+tcp",   "ofi+",      "ofi+a/b", "ofi+..\n", "a/b+tcp",
+        "ofi+a+b"};
 
     (void)state;
     for (size_t i = 0; i < COUNT(bad); i++)
