@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define ROS2D_TRANSPORTS_MAX     4
-#define ROS2D_TRANSPORT_NAME_MAX 16 /* as in struct ros2i_endpoint */
+#define ROS2D_TRANSPORT_NAME_MAX 32 /* as in struct ros2i_endpoint */
 
 struct ros2d_token_config {
     char *name;

@@ -19,6 +19,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/base/plugin.h"
 #include "lib/base/secret.h"
 #include "lib/protocol/session.h"
 #include "lib/protocol/wire.h"
@@ -183,7 +184,7 @@ static int judge_names(const struct ros2d_config_file *file, unsigned *count_p)
 
     while (at) {
         size_t len = strcspn(at, ",");
-        if (!is_plugin_name(at, len) || len >= ROS2D_TRANSPORT_NAME_MAX)
+        if (!ros2i_plugin_is_transport_name(at, len) || len >= ROS2D_TRANSPORT_NAME_MAX)
             return ros2d_config_fail(
                 file, "data.transport", EINVAL,
                 "\"%s\": give names by preference with commas between, e.g. shm,tcp", list);
@@ -245,6 +246,23 @@ static int judge_transports(const struct ros2d_config_file *file)
     return judge_shm(file);
 }
 
+/* Each transport of the network has a row of ports, one for each thread. */
+static int judge_ports(const struct ros2d_config_file *file, uint16_t port)
+{
+    const struct ros2d_config *config = &file->config;
+    char name[ROS2D_TRANSPORT_NAME_MAX];
+    unsigned ports = 0;
+
+    for (unsigned i = 0; ros2d_config_transport(config, i, name); i++)
+        ports += ros2d_config_is_local(name) ? 0 : config->data.threads;
+    if (port != 0 && ports > 0 && port + ports - 1 > 65535)
+        return ros2d_config_fail(file, "data.listen", EINVAL,
+                                 "%u ports from %u on are listened on, one for each thread and "
+                                 "transport of the network: give a lower port",
+                                 ports, port);
+    return 0;
+}
+
 static int judge_data(const struct ros2d_config_file *file)
 {
     const struct ros2d_config *config = &file->config;
@@ -254,16 +272,13 @@ static int judge_data(const struct ros2d_config_file *file)
 
     if (rc < 0)
         return rc;
-    if (port != 0 && port + config->data.threads - 1 > 65535)
-        return ros2d_config_fail(
-            file, "data.listen", EINVAL,
-            "%u threads listen on port %u and those behind it: give a lower port",
-            config->data.threads, port);
     if (config->data.advertise && !parse_host(config->data.advertise, &loopback))
         return ros2d_config_fail(file, "data.advertise", EINVAL,
                                  "\"%s\" is no numeric address without a port",
                                  config->data.advertise);
     rc = judge_transports(file);
+    if (rc == 0)
+        rc = judge_ports(file, port);
     return rc < 0 ? rc : judge_sizes(file);
 }
 

@@ -38,7 +38,8 @@ static void on_session_close(void *arg, struct ros2d_session *session)
 
 /* -- addresses -- */
 
-/* "HOST:PORT" for thread i: the ports follow one another, or each is picked. */
+/* "HOST:PORT" for the one with that index of all that listen on the network: the ports follow one another, or each is
+ * picked. */
 static int listen_address(const struct ros2d_config *config, unsigned index, char *buf, size_t len)
 {
     const char *colon = strrchr(config->data.listen, ':');
@@ -88,6 +89,7 @@ static int load_transports(struct ros2d_data *data)
 static int prepare_lanes(struct ros2d_data *data, struct ros2d_thread *thread)
 {
     const struct ros2d_config *config = data->state->config;
+    unsigned before = 0; /* transports of the network: each has a row of ports for its threads */
     int rc = 0;
 
     for (; rc == 0 && thread->lane_count < data->lanes; thread->lane_count++) {
@@ -99,7 +101,8 @@ static int prepare_lanes(struct ros2d_data *data, struct ros2d_thread *thread)
         rc = ros2d_config_is_local(listen->transport)
                  ? ros2d_config_socket(config, thread->index, listen->address,
                                        sizeof(listen->address))
-                 : listen_address(config, thread->index, listen->address, sizeof(listen->address));
+                 : listen_address(config, before++ * config->data.threads + thread->index,
+                                  listen->address, sizeof(listen->address));
     }
     return rc;
 }

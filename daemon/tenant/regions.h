@@ -19,7 +19,7 @@ struct ros2d_region {
     uint32_t
         rights; /* enum ros2_region_right, seen from the client: REMOTE_READ = the daemon may get */
     uint32_t kind;
-    char transport[16];
+    char transport[ROS2I_TRANSPORT_NAME_MAX];
     uint8_t key[ROS2_TRANSPORT_KEY_MAX];
     uint32_t key_len;
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/base/error.h"
+#include "lib/base/plugin.h"
 #include "lib/base/secret.h"
 #include "lib/core/settings_file.h"
 #include "lib/protocol/session.h"
@@ -159,8 +160,7 @@ static int set_transport(struct ros2i_settings *settings,
         return rc;
     for (const char *at = settings->transport; at;) {
         size_t len = strcspn(at, ",");
-        if (len == 0 || len >= ROS2I_TRANSPORT_NAME_MAX ||
-            strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_") < len)
+        if (len == 0 || len >= ROS2I_TRANSPORT_NAME_MAX || !ros2i_plugin_is_transport_name(at, len))
             return ros2i_fail(
                 EINVAL,
                 "settings: transport \"%s\" is no list of names by preference with commas "

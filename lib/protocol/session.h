@@ -10,7 +10,7 @@
 #define ROS2I_SESSION_ID_LEN     16
 #define ROS2I_NONCE_LEN          16
 #define ROS2I_ENDPOINTS_MAX      32
-#define ROS2I_TRANSPORT_NAME_MAX 16
+#define ROS2I_TRANSPORT_NAME_MAX 32
 
 struct ros2i_endpoint {
     char transport[ROS2I_TRANSPORT_NAME_MAX]; /* "tcp" */
