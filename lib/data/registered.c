@@ -48,6 +48,11 @@ int ros2i_registered_add(struct ros2i_channel *ch, uint64_t serial, void *addr, 
                          unsigned rights)
 {
     struct ros2i_registered_table *table = &ch->registered;
+    /* Else what the daemon has begun to put there may land after the memory was taken back: such memory is bounced, and the
+     * pool goes after the connection. */
+    if (serial != ROS2I_REGISTERED_POOL &&
+        !(ch->ops->flags & (ROS2_TRANSPORT_TOKENS | ROS2_TRANSPORT_REVOKES)))
+        return 0;
     int rc = make_room(table);
     if (rc < 0)
         return rc;

@@ -47,7 +47,8 @@ struct ros2i_registered_table {
     uint64_t ask_ns; /* the pool, if it was refused, may be asked for again then */
 };
 
-/* addr: borrowed until _remove(). Not named yet. 0, -ENOMEM, -EMFILE, -ENOTSUP. */
+/* addr: borrowed until _remove(). Not named yet. Nothing is added on a transport that can neither check a token nor end access
+ * at once: the channel's pool, under ROS2I_REGISTERED_POOL, is all that peers reach there. 0, -ENOMEM, -EMFILE, -ENOTSUP. */
 int ros2i_registered_add(struct ros2i_channel *ch, uint64_t serial, void *addr, size_t len,
                          unsigned rights);
 /* Makes the channel's bounce memory and registers it, for the channel's life; its domain is open. After an error nothing is left

@@ -34,9 +34,10 @@ static void tell(struct world *w, struct ros2i_registered *entry, uint64_t id)
 }
 
 /* A stand-in: tcp, whose regions can be had by key too. */
+static struct ros2_transport_ops copy;
+
 static const struct ros2_transport_ops *keyed(const struct ros2_transport_ops *ops)
 {
-    static struct ros2_transport_ops copy;
     copy = *ops;
     copy.flags &= ~(uint32_t)ROS2_TRANSPORT_TOKENS;
     copy.region_token = NULL;
@@ -108,6 +109,19 @@ static void what_is_registered_is_reached_directly(void **state)
     world_run_until(w, 1000, op.phase == ROS2I_OP_DONE);
     assert_int_equal(op.result, LEN - 5);
     assert_memory_equal(memory + 5, w->peer.file, LEN - 5);
+}
+
+static void memory_that_cannot_be_taken_back_at_once_is_never_named(void **state)
+{
+    struct world *w = *state;
+    const unsigned both = ROS2_REGION_REMOTE_READ | ROS2_REGION_REMOTE_WRITE;
+    struct ros2i_op op;
+    copy.flags &= ~(uint32_t)ROS2_TRANSPORT_REVOKES;
+    assert_int_equal(ros2i_registered_add(w->channel, 3, memory, LEN, both), 0);
+    assert_null(ros2i_registered_of(w->channel, 3));
+    assert_int_equal(world_do(w, &op, ROS2I_OP_READ, memory, LEN, 7), LEN);
+    assert_int_equal(segment(w, 0)->id, POOL_ID);
+    assert_memory_equal(memory, w->peer.file + 7, LEN);
 }
 
 static void until_the_daemon_knows_it_operations_wait(void **state)
@@ -263,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(data_goes_through_memory_that_the_daemon_knows),
         CASE(what_is_registered_is_reached_directly),
+        CASE(memory_that_cannot_be_taken_back_at_once_is_never_named),
         CASE(until_the_daemon_knows_it_operations_wait),
         CASE(in_vain_until_their_deadline_with_the_cause),
         CASE(what_comes_late_lands_where_nobody_looks),
