@@ -40,11 +40,23 @@ conformance_scripts = \
 	tests/conformance/transport_put_shm.sh \
 	tests/conformance/transport_regions_shm.sh
 
+# And on ofi, over libfabric's own tcp.
+conformance_ofi_scripts = \
+	tests/conformance/transport_endpoints_ofi.sh \
+	tests/conformance/transport_ends_ofi.sh \
+	tests/conformance/transport_get_ofi.sh \
+	tests/conformance/transport_messages_ofi.sh \
+	tests/conformance/transport_put_ofi.sh \
+	tests/conformance/transport_regions_ofi.sh
+
 if HAVE_CMOCKA
+if HAVE_LIBFABRIC
+TESTS += $(conformance_ofi_scripts)
+endif
 check_PROGRAMS += $(conformance_programs) tests/conformance/transport_map
 TESTS += $(conformance_programs) $(conformance_scripts)
 endif
-EXTRA_DIST += $(conformance_scripts)
+EXTRA_DIST += $(conformance_scripts) $(conformance_ofi_scripts)
 
 # The engine suite is one program; each script runs it on one engine, configuration and stack of layers. Beside it,
 # programs for what one engine or layer promises alone.

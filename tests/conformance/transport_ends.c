@@ -198,7 +198,8 @@ static void abort_by_the_sender(struct pair *p, bool get)
     pair_settle(p);
     assert_memory_equal(m.local, copy, BIG); /* nothing has been written since */
     assert_true(p->b.closed_err == -ECONNRESET || p->b.closed_err == -EPIPE);
-    assert_int_equal(p->b.messages, 0);
+    /* The message waits behind the data of a put; the request of a get may have left before it, and it after that. */
+    assert_in_range(p->b.messages, 0, get ? 1 : 0);
     assert_int_equal(p->a.closed, 0);
     middle_close(&m);
     free(copy);
@@ -268,10 +269,14 @@ static void domain_close_ends_all_that_is_left(void **state)
     pair_open(&p, NULL);
     middle_open(&p, &m, false);
     pair_ops->domain_close(p.a.domain);
-    middle_close(&m);
+    const bool revokes = pair_has(ROS2_TRANSPORT_REVOKES);
+    if (revokes)
+        middle_close(&m); /* although the rest of the put may still be in its way */
     assert_int_equal(m.op.status, -ECANCELED);
     assert_int_equal(p.a.closed, 0);
     side_until(&p.b, p.b.closed);
+    if (!revokes)
+        middle_close(&m);
     pair_ops->domain_close(p.b.domain); /* with a dead endpoint and a listener in it */
 }
 

@@ -207,7 +207,8 @@ int daemon_group_setup(void **state)
 {
     static struct daemon d;
     /* An ephemeral daemon serves what libros2 comes with. */
-    daemon_start(&d, strcmp(test_transport(), "keyed") == 0 ? "" : NULL);
+    bool offered = strcmp(test_transport(), "tcp") == 0 || strcmp(test_transport(), "shm") == 0;
+    daemon_start(&d, offered ? NULL : "");
     *state = &d;
     return 0;
 }

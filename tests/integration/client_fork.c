@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -217,6 +219,17 @@ static void fork_from_a_thread_that_is_not_the_first(void **state)
     assert_true(reads_well(file));
 }
 
+/* Both ends without a name, and connected: a pair that a library wakes itself by, which leads to nobody else. */
+static bool is_pair(int fd)
+{
+    struct sockaddr_un name[2];
+    socklen_t len[2] = {sizeof(name[0]), sizeof(name[1])};
+    return getsockname(fd, (struct sockaddr *)&name[0], &len[0]) == 0 &&
+           getpeername(fd, (struct sockaddr *)&name[1], &len[1]) == 0 &&
+           name[0].sun_family == AF_UNIX && len[0] == sizeof(sa_family_t) &&
+           len[1] == sizeof(sa_family_t);
+}
+
 static int open_sockets(void)
 {
     int count = 0;
@@ -225,7 +238,7 @@ static int open_sockets(void)
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         ssize_t n = readlink(path, target, sizeof(target) - 1);
         target[n > 0 ? n : 0] = '\0';
-        count += strncmp(target, "socket:", 7) == 0;
+        count += strncmp(target, "socket:", 7) == 0 && !is_pair(fd);
     }
     return count;
 }

@@ -122,6 +122,17 @@ tests_unit_tcp_hostile_test_SOURCES = tests/unit/tcp_hostile_test.c tests/unit/t
 tests_unit_tcp_hostile_test_LDADD = libtransporttcp.la $(test_base)
 tests_unit_tcp_queue_test_LDADD = libtransporttcp.la $(test_base)
 
+if HAVE_LIBFABRIC
+unit_programs += \
+	tests/unit/ofi_hostile_test \
+	tests/unit/ofi_process_test
+endif
+tests_unit_ofi_hostile_test_SOURCES = tests/unit/ofi_hostile_test.c $(transport_pair)
+tests_unit_ofi_hostile_test_CPPFLAGS = $(AM_CPPFLAGS) $(LIBFABRIC_CFLAGS)
+tests_unit_ofi_hostile_test_LDADD = $(test_base) $(LIBFABRIC_LIBS)
+tests_unit_ofi_process_test_SOURCES = tests/unit/ofi_process_test.c $(transport_pair)
+tests_unit_ofi_process_test_LDADD = $(test_base)
+
 unit_programs += \
 	tests/unit/shm_doorbell_test \
 	tests/unit/shm_hostile_test \

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listening endpoints. Who asks must greet as we do; the user hears of a connection once it stands. Owner: the domain's
+ * thread. Always: an endpoint that is ACCEPTING has its listener, which is cleared when the listener closes. */
+#include "config.h"
+
+#include "transports/ofi/listener.h"
+
+#include <errno.h>
+#include <rdma/fi_cm.h>
+#include <rdma/fi_errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transports/ofi/descriptors.h"
+#include "transports/ofi/endpoint.h"
+
+#define ACCEPTS_PER_TURN 64
+
+struct fi_info *ofi_info_with_address(struct ros2_domain *domain, const union ofi_address *address,
+                                      bool local)
+{
+    struct fi_info *info = fi_dupinfo(domain->info);
+    const size_t len = ofi_address_len(address);
+
+    if (!info)
+        return NULL;
+    free(info->src_addr);
+    free(info->dest_addr);
+    info->src_addr = info->dest_addr = NULL;
+    info->src_addrlen = info->dest_addrlen = 0;
+    void *copy = malloc(len);
+    if (!copy) {
+        fi_freeinfo(info);
+        return NULL;
+    }
+    memcpy(copy, address, len);
+    info->addr_format = address->any.sa_family == AF_INET6 ? FI_SOCKADDR_IN6 : FI_SOCKADDR_IN;
+    if (local) {
+        info->src_addr = copy;
+        info->src_addrlen = len;
+    } else {
+        info->dest_addr = copy;
+        info->dest_addrlen = len;
+    }
+    return info;
+}
+
+/* -- listening -- */
+
+static int open_pep(struct ros2_listener *listener)
+{
+    struct ros2_domain *domain = listener->domain;
+    struct fi_eq_attr eq = {.wait_obj = FI_WAIT_FD};
+    size_t len = sizeof listener->local;
+    struct fi_info *info = ofi_info_with_address(domain, &listener->local, true);
+
+    if (!info)
+        return -ENOMEM;
+    int rc = fi_passive_ep(domain->fabric, info, &listener->pep, listener);
+    if (rc == 0)
+        rc = fi_eq_open(domain->fabric, &eq, &listener->eq, listener);
+    if (rc == 0)
+        rc = fi_pep_bind(listener->pep, &listener->eq->fid, 0);
+    if (rc == 0)
+        rc = fi_listen(listener->pep);
+    if (rc == 0)
+        rc = fi_getname(&listener->pep->fid, &listener->local, &len);
+    fi_freeinfo(info);
+    return rc;
+}
+
+static void close_pep(struct ros2_listener *listener)
+{
+    if (ofi_domain_forked(listener->domain)) {
+        ofi_descriptors_drop(&listener->eq->fid);
+        return;
+    }
+    if (listener->pep)
+        fi_close(&listener->pep->fid);
+    if (listener->eq)
+        fi_close(&listener->eq->fid);
+}
+
+int ofi_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept,
+               void *arg, struct ros2_listener **listener_p)
+{
+    union ofi_address local;
+
+    ofi_domain_own(domain);
+    if (ofi_address_parse(address, &local) < 0)
+        return domain->host->fail(
+            EINVAL, "%s: listen on %s: not an address; write HOST:PORT or [V6]:PORT with numbers",
+            domain->name, address);
+    struct ros2_listener *listener = calloc(1, sizeof *listener);
+    if (!listener)
+        return domain->host->fail(ENOMEM, "%s: listen on %s: out of memory", domain->name, address);
+    listener->domain = domain;
+    listener->on_accept = on_accept;
+    listener->arg = arg;
+    listener->local = local;
+    int rc = open_pep(listener);
+    if (rc < 0)
+        domain->host->fail(-rc, "%s: listen on %s: %s; choose another address or port",
+                           domain->name, address, fi_strerror(-rc));
+    else
+        rc = ofi_domain_watch(domain, &listener->eq->fid);
+    if (rc < 0) {
+        close_pep(listener);
+        free(listener);
+        return rc == -EADDRNOTAVAIL ? -EINVAL : rc;
+    }
+    TAILQ_INSERT_TAIL(&domain->listeners, listener, link);
+    *listener_p = listener;
+    return 0;
+}
+
+int ofi_listener_address(struct ros2_listener *listener, char *buf, size_t len)
+{
+    ofi_domain_own(listener->domain);
+    return ofi_address_format(&listener->local, buf, len);
+}
+
+void ofi_listener_pause(struct ros2_listener *listener, int paused)
+{
+    ofi_domain_own(listener->domain);
+    if (listener->closed || listener->paused == (paused != 0))
+        return;
+    listener->paused = paused != 0;
+    if (paused)
+        ofi_domain_unwatch(listener->domain, &listener->eq->fid);
+    else if (ofi_domain_watch(listener->domain, &listener->eq->fid) < 0)
+        listener->paused = true; /* no memory in the kernel: the next call may have it */
+}
+
+/* -- who asks -- */
+
+static void reject(struct ros2_listener *listener, struct fi_info *info)
+{
+    fi_reject(listener->pep, info->handle, NULL, 0);
+}
+
+static void asked(struct ros2_listener *listener, struct fi_info *info, const void *data,
+                  size_t len)
+{
+    const struct ofi_greeting ours = {.window = OFI_WINDOW, .fragment = OFI_FRAGMENT};
+    struct ros2_domain *domain = listener->domain;
+    struct ofi_greeting theirs;
+    uint8_t bytes[OFI_GREETING];
+    struct ros2_ep *ep;
+
+    if (ofi_greeting_decode(data, len, &theirs) < 0 || theirs.window < 2 ||
+        theirs.fragment != OFI_FRAGMENT || ofi_ep_create(domain, info, OFI_EP_ACCEPTING, &ep) < 0) {
+        reject(listener, info);
+        return;
+    }
+    ep->window = ep->credits = theirs.window;
+    ep->listener = listener;
+    if (info->dest_addr && info->dest_addrlen <= sizeof ep->peer)
+        memcpy(&ep->peer, info->dest_addr, info->dest_addrlen);
+    ofi_greeting_encode(&ours, bytes);
+    if (fi_accept(ep->fi, bytes, sizeof bytes) < 0) {
+        ofi_ep_unlink(ep);
+        ofi_ep_bury(ep);
+    }
+}
+
+int ofi_listener_progress(struct ros2_listener *listener)
+{
+    struct {
+        struct fi_eq_cm_entry cm;
+        uint8_t data[256];
+    } entry;
+    int count = 0;
+
+    for (int i = 0; i < ACCEPTS_PER_TURN && !listener->closed && !listener->paused; i++) {
+        uint32_t event;
+        ssize_t n = fi_eq_read(listener->eq, &event, &entry, sizeof entry, 0);
+        if (n == -FI_EAVAIL) {
+            struct fi_eq_err_entry error = {0};
+            if (fi_eq_readerr(listener->eq, &error, 0) < 0)
+                break;
+            continue; /* that one has gone away while it asked */
+        }
+        if (n < (ssize_t)sizeof entry.cm)
+            break;
+        if (event == FI_CONNREQ) {
+            asked(listener, entry.cm.info, entry.cm.data, (size_t)n - sizeof entry.cm);
+            fi_freeinfo(entry.cm.info);
+            count++;
+        }
+    }
+    return count;
+}
+
+void ofi_listener_accepted(struct ros2_ep *ep)
+{
+    struct ros2_listener *listener = ep->listener;
+
+    ep->listener = NULL;
+    if (listener)
+        listener->on_accept(listener->arg, listener, ep);
+    if (ep->state == OFI_EP_OPEN && !ep->handled)
+        ofi_ep_abort(ep);
+}
+
+void ofi_listener_close(struct ros2_listener *listener)
+{
+    struct ros2_domain *domain = listener->domain;
+    struct ros2_ep *ep;
+
+    ofi_domain_own(domain);
+    if (listener->closed)
+        return;
+    ofi_domain_enter(domain);
+    /* Who still asks is told that nobody answers. */
+    listener->paused = false;
+    listener->closed = true;
+    TAILQ_FOREACH(ep, &domain->eps, link)
+    {
+        if (ep->listener == listener)
+            ep->listener = NULL;
+    }
+    if (!ofi_domain_forked(domain))
+        ofi_domain_unwatch(domain, &listener->eq->fid);
+    close_pep(listener);
+    TAILQ_REMOVE(&domain->listeners, listener, link);
+    TAILQ_INSERT_TAIL(&domain->listener_graveyard, listener, link);
+    ofi_domain_leave(domain);
+}
