@@ -103,26 +103,6 @@ static void pieces_of_unequal_lengths_form_one_stream(void **state)
     free(src);
 }
 
-static void puts_larger_than_any_socket_buffer_land(void **state)
-{
-    struct pair *p = *state;
-    enum { LEN = 24 << 20 };
-    uint8_t *src = malloc(LEN);
-    struct pair_region r;
-    struct pair_op op;
-
-    assert_non_null(src);
-    pair_pattern(src, LEN, 3);
-    pair_region_open(&r, &p->b, &p->a, LEN, WRITE);
-    pair_put(&p->a, src, LEN, pair_remote(&r, 0, LEN), "m", 1, &op);
-    pair_until(p, op.calls == 1 && p->b.messages == 1);
-    assert_memory_equal(r.bytes, src, LEN);
-    pair_region_close(&r);
-    free(src);
-}
-
-/* -- the message -- */
-
 struct order {
     struct pair_region region;
     size_t len;
@@ -137,6 +117,30 @@ static void check_last_byte(struct pair_side *side, const uint8_t *msg, size_t l
     if (len != 1 || o->region.bytes[0] != msg[0] || o->region.bytes[o->len - 1] != msg[0])
         o->bad++;
 }
+
+static void puts_larger_than_any_socket_buffer_land(void **state)
+{
+    struct pair *p = *state;
+    enum { LEN = 24 << 20 };
+    uint8_t *src = malloc(LEN);
+    struct order o = {.len = LEN};
+    struct pair_op op;
+
+    assert_non_null(src);
+    pair_pattern(src, LEN, 3);
+    src[0] = src[LEN - 1] = 'm';
+    pair_region_open(&o.region, &p->b, &p->a, LEN, WRITE);
+    p->b.on_message = check_last_byte;
+    p->b.user = &o;
+    pair_put(&p->a, src, LEN, pair_remote(&o.region, 0, LEN), "m", 1, &op);
+    pair_until(p, op.calls == 1 && p->b.messages == 1);
+    assert_int_equal(o.bad, 0);
+    assert_memory_equal(o.region.bytes, src, LEN);
+    pair_region_close(&o.region);
+    free(src);
+}
+
+/* -- the message -- */
 
 static void order_rounds(struct pair *p, size_t len, uint64_t rounds)
 {
