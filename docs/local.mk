@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	docs/PERFORMANCE.md \
 	docs/PROTOCOL.md \
 	docs/PROTOCOL-shm.md \
+	docs/PROTOCOL-ofi.md \
 	docs/PROTOCOL-tcp.md \
 	docs/SECURITY.md \
 	docs/reads.svg \

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <rdma/fi_cm.h>
 #include <rdma/fi_domain.h>
 #include <rdma/fi_endpoint.h>
@@ -14,6 +15,8 @@
 #include <rdma/fi_errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/base/error.h"
 #include "transports/ofi/endpoint.h"
@@ -323,6 +326,76 @@ static void a_small_window_is_kept(void **state)
     assert_int_equal(h->victim.closed, 0);
 }
 
+/* Nothing but CREDITs, and more of them than the victim, who can give back little to such a small window, has granted. */
+static void more_fragments_than_credits_end_it(void **state)
+{
+    struct hostile *h = *state;
+
+    dial_well(h, 2);
+    for (int i = 0; i < 1000 && !h->victim.closed; i++) {
+        uint8_t *out = h->out[0];
+        ofi_header_encode(&(struct ofi_header){.type = OFI_CREDIT}, out);
+        if (fi_send(h->ep, out, OFI_HEADER, NULL, 0, NULL) < 0)
+            break;
+        turn(h);
+    }
+    breaks(h, "more than it has credits for");
+}
+
+/* -- below the greeting: what the provider reads by itself -- */
+
+static int dial_socket(struct hostile *h)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    to.sin_port = htons((uint16_t)atoi(strrchr(h->pair.address, ':') + 1));
+    assert_true(fd >= 0);
+    MUST(connect(fd, (struct sockaddr *)&to, sizeof to));
+    return fd;
+}
+
+/* A port scan, or a health check of somebody's. */
+static void who_only_looks_keeps_nobody_awake(void **state)
+{
+    struct hostile *h = *state;
+    struct pollfd fd = {.fd = pair_ops->domain_fd(h->pair.b.domain), .events = POLLIN};
+
+    for (int i = 0; i < 20; i++) {
+        int scan = dial_socket(h);
+        if (i % 2)
+            pair_settle(&h->pair);
+        close(scan);
+        for (int j = 0; j < 100; j++) {
+            errno = EAGAIN; /* as some call before may have left it */
+            pair_ops->progress(h->pair.b.domain);
+        }
+        others_go_on(h);
+    }
+    pair_settle(&h->pair);
+    int readable = 1;
+    for (int i = 0; i < 1000 && readable; i++) {
+        pair_ops->progress(h->pair.b.domain);
+        errno = EAGAIN;
+        if (pair_ops->domain_arm(h->pair.b.domain) == 0)
+            readable = poll(&fd, 1, 0);
+    }
+    assert_int_equal(readable, 0);
+}
+
+/* libfabric's connection request, version 3, which promises 12 bytes of data: they never come. */
+static void half_a_request_stops_nobody(void **state)
+{
+    struct hostile *h = *state;
+    uint8_t request[32] = {3, 0, 0, OFI_GREETING};
+    int fd = dial_socket(h);
+
+    assert_int_equal(write(fd, request, sizeof request), sizeof request);
+    pair_settle(&h->pair); /* would wait for them */
+    others_go_on(h);
+    close(fd);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -339,6 +412,9 @@ int main(void)
         CASE(a_message_above_the_limit_ends_it),
         CASE(credits_that_were_not_spent_end_it),
         CASE(a_small_window_is_kept),
+        CASE(more_fragments_than_credits_end_it),
+        CASE(who_only_looks_keeps_nobody_awake),
+        CASE(half_a_request_stops_nobody),
     };
 
     setenv("ROS2_TEST_TRANSPORT", "ofi+tcp", 1);

@@ -77,8 +77,8 @@ static int open_fabric(struct ros2_domain *domain)
         return complain(domain, "completion queue", rc);
     if ((rc = fi_eq_open(domain->fabric, &eq, &domain->eq, NULL)) < 0)
         return complain(domain, "event queue", rc);
-    ofi_descriptors_keep_from_exec(&domain->cq->fid);
-    ofi_descriptors_keep_from_exec(&domain->eq->fid);
+    ofi_descriptors_set_up(&domain->cq->fid);
+    ofi_descriptors_set_up(&domain->eq->fid);
     rc = ofi_domain_watch(domain, &domain->cq->fid);
     return rc < 0 ? rc : ofi_domain_watch(domain, &domain->eq->fid);
 }
@@ -206,7 +206,7 @@ static void free_graves(struct ros2_domain *domain, bool all)
 
     for (ep = TAILQ_FIRST(&domain->graveyard); ep; ep = next) {
         next = TAILQ_NEXT(ep, link);
-        if (!all && ep->closed_at == domain->drains)
+        if (!all && !ofi_mark_passed(domain, &ep->ended))
             continue;
         TAILQ_REMOVE(&domain->graveyard, ep, link);
         ofi_ep_free(ep);
@@ -266,12 +266,14 @@ static int try_wait(struct ros2_domain *domain)
 {
     struct fid *fids[2] = {&domain->cq->fid, &domain->eq->fid};
     struct ros2_listener *listener;
+    errno = 0; /* see progress.c */
     int rc = fi_trywait(domain->fabric, fids, 2);
 
     TAILQ_FOREACH(listener, &domain->listeners, link)
     {
         if (rc == 0 && !listener->paused) {
             struct fid *fid = &listener->eq->fid;
+            errno = 0;
             rc = fi_trywait(domain->fabric, &fid, 1);
         }
     }

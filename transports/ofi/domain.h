@@ -38,8 +38,9 @@ struct ros2_domain {
     bool woken;       /* event_fd has been written */
     unsigned region_count, linger_count;
     uint64_t timer_ns; /* when timer_fd fires; 0: off */
-    /* Completions of an endpoint may still lie in cq when it is closed: its memory waits for as many drains. */
-    uint64_t drains;
+    /* Completions of an endpoint may still lie in cq when it is closed. None does once cq was seen empty since (drains), or
+     * once as many were read (completed) as transfers had been posted before: a peer that keeps cq full holds up nobody. */
+    uint64_t drains, posted, completed;
 
     struct ofi_eps eps;       /* connecting, accepting and open */
     struct ofi_eps ready;     /* have something for their user, or are down (ready_link) */

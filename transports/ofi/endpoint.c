@@ -32,6 +32,7 @@ static int make_memory(struct ros2_ep *ep)
     for (unsigned i = 0; i < OFI_OUT_MAX; i++)
         ep->out[i] = ep->memory + (size_t)(OFI_WINDOW + i) * OFI_FRAGMENT;
     ep->out_count = OFI_OUT_MAX;
+    ep->granted = OFI_WINDOW;
     for (unsigned i = 0; i < OFI_WORKS; i++) {
         ep->work[i].ep = ep;
         ofi_ep_give_work(ep, &ep->work[i]);
@@ -116,7 +117,7 @@ int ofi_connect(struct ros2_domain *domain, const char *address,
         ep->peer = peer;
         ofi_ep_set_handler(ep, handler, arg);
         rc = begin_connect(ep);
-        ofi_descriptors_keep_from_exec(&domain->eq->fid);
+        ofi_descriptors_set_up(&domain->eq->fid);
         if (rc < 0)
             ofi_ep_down(ep, rc); /* the user hears of it from progress, as of any other refusal */
         rc = 0;
@@ -249,6 +250,16 @@ void ofi_ep_cancel(struct ros2_ep *ep, int status)
 
 /* -- ending -- */
 
+struct ofi_mark ofi_mark_now(const struct ros2_domain *domain)
+{
+    return (struct ofi_mark){.drains = domain->drains, .posted = domain->posted};
+}
+
+bool ofi_mark_passed(const struct ros2_domain *domain, const struct ofi_mark *mark)
+{
+    return domain->drains != mark->drains || domain->completed >= mark->posted;
+}
+
 int ofi_ep_fail(struct ros2_ep *ep, int err, const char *why)
 {
     char peer[OFI_ADDRESS_TEXT];
@@ -261,8 +272,10 @@ int ofi_ep_fail(struct ros2_ep *ep, int err, const char *why)
 
 void ofi_ep_down(struct ros2_ep *ep, int err)
 {
-    if (!ep->down)
+    if (!ep->down) {
         ep->error = err;
+        ep->ended = ofi_mark_now(ep->domain);
+    }
     ep->down = true;
     ofi_ep_ready(ep);
 }
@@ -280,7 +293,7 @@ void ofi_ep_unlink(struct ros2_ep *ep)
     ep->in_ready = false;
     if (ep->fi && !ofi_domain_forked(domain)) {
         fi_close(&ep->fi->fid);
-        ep->closed_at = domain->drains;
+        ep->ended = ofi_mark_now(domain);
     }
     ep->fi = NULL;
 }

@@ -36,6 +36,11 @@ struct ofi_work {
     enum ofi_work_kind kind;
 };
 
+/* A place in the order of a domain's completions. */
+struct ofi_mark {
+    uint64_t drains, posted;
+};
+
 /* owner: the domain's thread. */
 struct ros2_ep {
     struct ros2_domain *domain;
@@ -53,7 +58,7 @@ struct ros2_ep {
     struct ros2_listener *listener;  /* while ACCEPTING */
     TAILQ_ENTRY(ros2_ep) link;       /* domain: eps, dead, lingering or graveyard */
     TAILQ_ENTRY(ros2_ep) ready_link; /* domain: ready, when in_ready */
-    uint64_t closed_at;              /* domain->drains when fi was closed */
+    struct ofi_mark ended;           /* when fi was closed, or the endpoint went down */
     uint64_t linger_until_ns;
 
     struct ros2_op *done_first, *done_last; /* completed, not yet told */
@@ -67,8 +72,9 @@ struct ros2_ep {
     unsigned credits; /* of these, left */
     struct ofi_backlog backlog;
     /* messages in */
-    unsigned owed;  /* receives posted again that the peer has not been told of */
-    uint8_t *parts; /* of a message in several fragments; made when first needed */
+    unsigned granted; /* fragments that the peer may send */
+    unsigned owed;    /* receives posted again that the peer has not been told of */
+    uint8_t *parts;   /* of a message in several fragments; made when first needed */
     uint32_t have, want;
 
     uint8_t *memory; /* of all fragments */
@@ -87,6 +93,9 @@ void ofi_ep_abort(struct ros2_ep *ep);
 /* Makes an endpoint of info, with its receives posted. */
 int ofi_ep_create(struct ros2_domain *domain, struct fi_info *info, enum ofi_ep_state state,
                   struct ros2_ep **ep_p);
+/* The present place, and whether all completions before it were read. */
+struct ofi_mark ofi_mark_now(const struct ros2_domain *domain);
+bool ofi_mark_passed(const struct ros2_domain *domain, const struct ofi_mark *mark);
 /* The connection stands; greeting: the peer's. Runs callbacks. */
 void ofi_ep_established(struct ros2_ep *ep, const void *greeting, size_t len);
 /* Puts the error text of a failed connection; returns -err like host->fail. */

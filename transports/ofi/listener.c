@@ -15,6 +15,7 @@
 #include "transports/ofi/endpoint.h"
 
 #define ACCEPTS_PER_TURN 64
+#define REJECTS_AT_CLOSE 4096
 
 struct fi_info *ofi_info_with_address(struct ros2_domain *domain, const union ofi_address *address,
                                       bool local)
@@ -104,6 +105,8 @@ int ofi_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *
                            domain->name, address, fi_strerror(-rc));
     else
         rc = ofi_domain_watch(domain, &listener->eq->fid);
+    if (rc == 0)
+        ofi_descriptors_set_up(&listener->eq->fid);
     if (rc < 0) {
         close_pep(listener);
         free(listener);
@@ -159,36 +162,45 @@ static void asked(struct ros2_listener *listener, struct fi_info *info, const vo
         memcpy(&ep->peer, info->dest_addr, info->dest_addrlen);
     ofi_greeting_encode(&ours, bytes);
     if (fi_accept(ep->fi, bytes, sizeof bytes) < 0) {
+        reject(listener, info); /* frees what it keeps of who asked */
         ofi_ep_unlink(ep);
         ofi_ep_bury(ep);
     }
 }
 
-int ofi_listener_progress(struct ros2_listener *listener)
+/* The next who asks. False: nobody. */
+static bool next_who_asks(struct ros2_listener *listener, bool take)
 {
     struct {
         struct fi_eq_cm_entry cm;
         uint8_t data[256];
     } entry;
+    struct fi_eq_err_entry error = {0};
+    uint32_t event;
+
+    errno = 0; /* see progress.c */
+    ssize_t n = fi_eq_read(listener->eq, &event, &entry, sizeof entry, 0);
+    if (n == -FI_EAVAIL) /* that one has gone away while it asked */
+        return fi_eq_readerr(listener->eq, &error, 0) > 0;
+    if (n < (ssize_t)sizeof entry.cm)
+        return false;
+    if (event == FI_CONNREQ) {
+        if (take)
+            asked(listener, entry.cm.info, entry.cm.data, (size_t)n - sizeof entry.cm);
+        else
+            reject(listener, entry.cm.info);
+        fi_freeinfo(entry.cm.info);
+    }
+    return true;
+}
+
+int ofi_listener_progress(struct ros2_listener *listener)
+{
     int count = 0;
 
-    for (int i = 0; i < ACCEPTS_PER_TURN && !listener->closed && !listener->paused; i++) {
-        uint32_t event;
-        ssize_t n = fi_eq_read(listener->eq, &event, &entry, sizeof entry, 0);
-        if (n == -FI_EAVAIL) {
-            struct fi_eq_err_entry error = {0};
-            if (fi_eq_readerr(listener->eq, &error, 0) < 0)
-                break;
-            continue; /* that one has gone away while it asked */
-        }
-        if (n < (ssize_t)sizeof entry.cm)
-            break;
-        if (event == FI_CONNREQ) {
-            asked(listener, entry.cm.info, entry.cm.data, (size_t)n - sizeof entry.cm);
-            fi_freeinfo(entry.cm.info);
-            count++;
-        }
-    }
+    while (count < ACCEPTS_PER_TURN && !listener->closed && !listener->paused &&
+           next_who_asks(listener, true))
+        count++;
     return count;
 }
 
@@ -220,8 +232,11 @@ void ofi_listener_close(struct ros2_listener *listener)
         if (ep->listener == listener)
             ep->listener = NULL;
     }
-    if (!ofi_domain_forked(domain))
+    if (!ofi_domain_forked(domain)) {
+        for (int i = 0; i < REJECTS_AT_CLOSE && next_who_asks(listener, false); i++)
+            ;
         ofi_domain_unwatch(domain, &listener->eq->fid);
+    }
     close_pep(listener);
     TAILQ_REMOVE(&domain->listeners, listener, link);
     TAILQ_INSERT_TAIL(&domain->listener_graveyard, listener, link);

@@ -58,8 +58,10 @@ static void post(struct ros2_ep *ep, uint8_t *buffer, struct ofi_header header, 
         ofi_ep_part_done(ep, op, -ECONNRESET);
         return;
     }
+    ep->granted += ep->owed;
     ep->owed = 0;
     ep->credits--;
+    ep->domain->posted++;
 }
 
 static uint8_t *take_buffer(struct ros2_ep *ep)
@@ -162,7 +164,10 @@ void ofi_message_release_ops(struct ros2_ep *ep)
 
 int ofi_message_receive(struct ros2_ep *ep, struct ofi_work *work)
 {
-    return (int)fi_recv(ep->fi, work->buffer, OFI_FRAGMENT, NULL, 0, work);
+    ssize_t rc = fi_recv(ep->fi, work->buffer, OFI_FRAGMENT, NULL, 0, work);
+
+    ep->domain->posted += rc == 0;
+    return (int)rc;
 }
 
 static void broke(struct ros2_ep *ep, const char *how)
@@ -232,6 +237,11 @@ static void fragment(struct ros2_ep *ep, const uint8_t *bytes, size_t len)
         broke(ep, "it sent a fragment without a header");
         return;
     }
+    if (ep->granted == 0) {
+        broke(ep, "it sent more than it has credits for");
+        return;
+    }
+    ep->granted--;
     header = ofi_header_decode(bytes);
     if (header.credits > ep->window - ep->credits) {
         broke(ep, "it gave more credits than it has");
@@ -248,15 +258,19 @@ static void fragment(struct ros2_ep *ep, const uint8_t *bytes, size_t len)
 
 void ofi_message_arrived(struct ros2_ep *ep, struct ofi_work *work, size_t len)
 {
+    if (len > OFI_FRAGMENT) /* not ours to believe: the buffer ends there */
+        len = 0;
     if (ep->state == OFI_EP_LINGERING) {
-        if (len >= OFI_HEADER) {
-            const struct ofi_header header = ofi_header_decode(work->buffer);
-            if (header.type == OFI_BYE || header.credits > ep->window - ep->credits) {
-                ofi_linger_end(ep);
-                return;
-            }
-            ep->credits += header.credits;
+        struct ofi_header header = {.type = OFI_BYE};
+        if (len >= OFI_HEADER)
+            header = ofi_header_decode(work->buffer);
+        if (header.type == OFI_BYE || ep->granted == 0 ||
+            header.credits > ep->window - ep->credits) {
+            ofi_linger_end(ep);
+            return;
         }
+        ep->granted--;
+        ep->credits += header.credits;
     } else {
         fragment(ep, work->buffer, len);
     }

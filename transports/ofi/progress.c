@@ -17,9 +17,13 @@
 #include "transports/ofi/listener.h"
 #include "transports/ofi/message.h"
 
-#define EVENTS_PER_TURN 256
-#define BATCH           32
-#define BATCHES         8
+#define EVENTS_PER_TURN      256
+#define BATCH                32
+#define COMPLETIONS_PER_TURN 256
+
+/* libfabric 1.17 takes the errno of an earlier call for that of a connection which the peer has closed, and EAGAIN for "not
+ * yet": then such a connection stays in its set, readable for ever. So errno is cleared before each of its calls that look at
+ * connections. */
 
 /* -- connections -- */
 
@@ -47,6 +51,7 @@ static int read_events(struct ros2_domain *domain)
 
     while (count < EVENTS_PER_TURN) {
         uint32_t event;
+        errno = 0;
         ssize_t n = fi_eq_read(domain->eq, &event, &entry, sizeof entry, 0);
         if (n == -FI_EAVAIL) {
             count += event_error(domain);
@@ -91,7 +96,8 @@ static void completed(struct ofi_work *work, size_t len)
     ep->rma_count -= work->kind == OFI_WORK_RMA;
     ofi_ep_give_work(ep, work);
     ofi_ep_part_done(ep, op, 0);
-    if (!ofi_backlog_empty(&ep->backlog) || ep->state == OFI_EP_LINGERING)
+    if (!ofi_backlog_empty(&ep->backlog) || ep->owed >= OFI_WINDOW / 2 ||
+        ep->state == OFI_EP_LINGERING)
         ofi_message_pump(ep);
 }
 
@@ -101,6 +107,7 @@ static void failed(struct ros2_domain *domain)
 
     if (fi_cq_readerr(domain->cq, &error, 0) < 1 || !error.op_context)
         return;
+    domain->completed++;
     struct ofi_work *work = error.op_context;
     struct ros2_ep *ep = work->ep;
     if (is_over(ep))
@@ -119,7 +126,7 @@ static int read_completions(struct ros2_domain *domain)
     struct fi_cq_msg_entry entry[BATCH];
     int count = 0;
 
-    for (int batch = 0; batch < BATCHES; batch++) {
+    while (count < COMPLETIONS_PER_TURN) {
         ssize_t n = fi_cq_read(domain->cq, entry, BATCH);
         if (n == -FI_EAVAIL) {
             failed(domain);
@@ -130,6 +137,7 @@ static int read_completions(struct ros2_domain *domain)
             domain->drains += n == -FI_EAGAIN;
             break;
         }
+        domain->completed += (uint64_t)n;
         for (ssize_t i = 0; i < n; i++)
             completed((struct ofi_work *)entry[i].op_context, entry[i].len);
         count += (int)n;
@@ -139,7 +147,7 @@ static int read_completions(struct ros2_domain *domain)
 
 /* -- those who are ready -- */
 
-static int run_ready(struct ros2_domain *domain, bool drained)
+static int run_ready(struct ros2_domain *domain)
 {
     struct ros2_ep *ep;
     int turns = 0, count = 0;
@@ -153,7 +161,7 @@ static int run_ready(struct ros2_domain *domain, bool drained)
         count += ofi_ep_run_done(ep);
         if (!ep->down || is_over(ep) || ep->state == OFI_EP_LINGERING)
             continue;
-        if (drained) {
+        if (ofi_mark_passed(domain, &ep->ended)) {
             ofi_ep_die(ep, ep->error);
             count++;
         } else {
@@ -169,8 +177,8 @@ static void timer_fired(struct ros2_domain *domain)
 
     if (domain->timer_ns == 0 || domain->host->now_ns() < domain->timer_ns)
         return;
-    if (read(domain->timer_fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN)
-        return;
+    if (read(domain->timer_fd, &expirations, sizeof expirations) < 0)
+        return; /* it is a moment behind our clock: it will wake us */
     domain->timer_ns = 0;
     ofi_linger_expire(domain, domain->host->now_ns());
 }
@@ -195,10 +203,12 @@ int ofi_progress(struct ros2_domain *domain)
         next = TAILQ_NEXT(listener, link);
         count += ofi_listener_progress(listener);
     }
-    count += read_events(domain);
-    uint64_t drains = domain->drains;
-    count += read_completions(domain);
-    count += run_ready(domain, domain->drains != drains);
+    int events = read_events(domain);
+    count += events;
+    /* A message must not be read before the event that its connection stands. */
+    if (events < EVENTS_PER_TURN)
+        count += read_completions(domain);
+    count += run_ready(domain);
     domain->in_progress = false;
     ofi_domain_leave(domain);
     return count;

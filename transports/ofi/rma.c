@@ -114,6 +114,7 @@ static unsigned walk(const struct transfer *t, int gather, const struct iovec *l
             struct ofi_work *work = ofi_ep_take_work(t->ep, OFI_WORK_RMA, t->op);
             t->op->plugin[OFI_OP_PARTS]++;
             ssize_t rc = post(t, piece, count, &remote[i], done, part, work);
+            t->ep->domain->posted += rc == 0;
             if (rc < 0) {
                 /* There is room for all that we count: the connection has failed, which ends the op. */
                 ofi_ep_down(t->ep, rc == -EAGAIN ? -ENOBUFS : (int)rc);
@@ -155,8 +156,10 @@ int ofi_put(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struc
     op->plugin[OFI_OP_PARTS] = 1; /* until all parts are counted */
     walk(&t, gather, src, dst, dstcnt);
     /* Without memory for the message the peer would never hear of its data. */
-    if (msg_len > 0 && !ep->down && ofi_message_push(ep, &message, 1, msg_len, op) < 0)
+    if (msg_len > 0 && !ep->down && ofi_message_push(ep, &message, 1, msg_len, op) < 0) {
+        op->plugin[OFI_OP_STATUS] = (uint64_t)(int64_t)-ECONNRESET;
         ofi_ep_down(ep, -ENOMEM);
+    }
     ofi_ep_part_done(ep, op, 0);
     return 0;
 }
