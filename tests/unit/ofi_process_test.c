@@ -90,9 +90,12 @@ static void an_execed_program_gets_no_connection(void **state)
         assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     }
     assert_true(kept >= 1);
+    pair_ops->ep_abort(p->b.ep);
+    p->b.ep = NULL;
     pair_ops->listener_pause(p->listener, 0);
+    pair_until(p, client.connected);
     pair_ops->ep_abort(client.ep);
-    pair_ops->listener_close(p->listener); /* the aborted one may still be in its queue */
+    pair_until(p, p->b.ep && p->b.closed);
 }
 
 static void a_provider_that_nobody_knows_is_named(void **state)
