@@ -12,5 +12,6 @@ EXTRA_DIST += \
 	docs/PROTOCOL-ofi.md \
 	docs/PROTOCOL-tcp.md \
 	docs/SECURITY.md \
+	docs/TRANSPORTS.md \
 	docs/reads.svg \
 	docs/ros2d.yaml

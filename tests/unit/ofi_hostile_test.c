@@ -92,17 +92,14 @@ static int teardown(void **state)
 /* Progress on all sides. */
 static void turn(struct hostile *h)
 {
-    struct {
-        struct fi_eq_cm_entry cm;
-        uint8_t data[256];
-    } entry;
+    uint8_t entry[sizeof(struct fi_eq_cm_entry) + 256];
     struct fi_eq_err_entry error = {0};
     struct fi_cq_msg_entry done;
     struct fi_cq_err_entry failed = {0};
     uint32_t event;
 
     pair_progress(&h->pair);
-    ssize_t n = fi_eq_read(h->eq, &event, &entry, sizeof entry, 0);
+    ssize_t n = fi_eq_read(h->eq, &event, entry, sizeof entry, 0);
     if (n == -FI_EAVAIL && fi_eq_readerr(h->eq, &error, 0) > 0)
         h->event = h->event ? h->event : UINT32_MAX;
     else if (n > 0)

@@ -171,25 +171,23 @@ static void asked(struct ros2_listener *listener, struct fi_info *info, const vo
 /* The next who asks. False: nobody. */
 static bool next_who_asks(struct ros2_listener *listener, bool take)
 {
-    struct {
-        struct fi_eq_cm_entry cm;
-        uint8_t data[256];
-    } entry;
+    _Alignas(struct fi_eq_cm_entry) uint8_t entry[sizeof(struct fi_eq_cm_entry) + 256];
+    struct fi_eq_cm_entry *cm = (void *)entry; /* the data of a connection follows it */
     struct fi_eq_err_entry error = {0};
     uint32_t event;
 
     errno = 0; /* see progress.c */
-    ssize_t n = fi_eq_read(listener->eq, &event, &entry, sizeof entry, 0);
+    ssize_t n = fi_eq_read(listener->eq, &event, entry, sizeof entry, 0);
     if (n == -FI_EAVAIL) /* that one has gone away while it asked */
         return fi_eq_readerr(listener->eq, &error, 0) > 0;
-    if (n < (ssize_t)sizeof entry.cm)
+    if (n < (ssize_t)sizeof *cm)
         return false;
     if (event == FI_CONNREQ) {
         if (take)
-            asked(listener, entry.cm.info, entry.cm.data, (size_t)n - sizeof entry.cm);
+            asked(listener, cm->info, cm->data, (size_t)n - sizeof *cm);
         else
-            reject(listener, entry.cm.info);
-        fi_freeinfo(entry.cm.info);
+            reject(listener, cm->info);
+        fi_freeinfo(cm->info);
     }
     return true;
 }

@@ -43,26 +43,24 @@ static int event_error(struct ros2_domain *domain)
 
 static int read_events(struct ros2_domain *domain)
 {
-    struct {
-        struct fi_eq_cm_entry cm;
-        uint8_t data[256];
-    } entry;
+    _Alignas(struct fi_eq_cm_entry) uint8_t entry[sizeof(struct fi_eq_cm_entry) + 256];
+    struct fi_eq_cm_entry *cm = (void *)entry; /* the data of a connection follows it */
     int count = 0;
 
     while (count < EVENTS_PER_TURN) {
         uint32_t event;
         errno = 0;
-        ssize_t n = fi_eq_read(domain->eq, &event, &entry, sizeof entry, 0);
+        ssize_t n = fi_eq_read(domain->eq, &event, entry, sizeof entry, 0);
         if (n == -FI_EAVAIL) {
             count += event_error(domain);
             continue;
         }
-        if (n < (ssize_t)sizeof entry.cm)
+        if (n < (ssize_t)sizeof *cm)
             break;
-        struct ros2_ep *ep = entry.cm.fid->context;
+        struct ros2_ep *ep = cm->fid->context;
         count++;
         if (event == FI_CONNECTED)
-            ofi_ep_established(ep, entry.cm.data, (size_t)n - sizeof entry.cm);
+            ofi_ep_established(ep, cm->data, (size_t)n - sizeof *cm);
         else if (event == FI_SHUTDOWN && ep->state == OFI_EP_LINGERING)
             ofi_linger_end(ep);
         else if (event == FI_SHUTDOWN)
