@@ -162,9 +162,9 @@ static void asked(struct ros2_listener *listener, struct fi_info *info, const vo
         memcpy(&ep->peer, info->dest_addr, info->dest_addrlen);
     ofi_greeting_encode(&ours, bytes);
     if (fi_accept(ep->fi, bytes, sizeof bytes) < 0) {
-        reject(listener, info); /* frees what it keeps of who asked */
         ofi_ep_unlink(ep);
         ofi_ep_bury(ep);
+        reject(listener, info); /* frees what the endpoint refers to until it is closed */
     }
 }
 
