@@ -319,15 +319,18 @@ static int find_variant(const struct ros2_transport_ops *plugin, const char *nam
     if (!plus)
         return ros2i_fail(EINVAL, "transport %s: say which, as \"%s+tcp\"", name, name);
     if (!plugin->variant)
-        return ros2i_fail(ENOTSUP, "transport %s: plugin %s has no variants", name, plugin->name);
+        return ros2i_fail(ENOTSUP, "transport %s: plugin %s has no variants; name it without '+'",
+                          name, plugin->name);
     pthread_mutex_lock(&mutex);
     ros2i_signals_save(signals);
     const struct ros2_transport_ops *ops = plugin->variant(plus + 1);
     ros2i_signals_restore(signals);
     pthread_mutex_unlock(&mutex);
     if (!ops)
-        return ros2i_fail(ENOTSUP, "transport %s: plugin %s of this version does not know it", name,
-                          plugin->name);
+        return ros2i_fail(ENOTSUP,
+                          "transport %s: plugin %s of this version does not know it; "
+                          "docs/TRANSPORTS.md lists those that it has",
+                          name, plugin->name);
     int rc = check_ops(&transport_interface, name, ops);
     if (rc == 0)
         *ops_p = ops;
