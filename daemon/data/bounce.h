@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that data passes through: equal units out of one mapping, leased to requests. Owner: one data thread. Nothing of
- * it is ever registered with a transport. */
+/* Memory that data passes through: equal units out of one mapping, leased to requests. Owner: one data thread. A
+ * transport may have it registered for its own side of put and get; no peer has a right to it. */
 #ifndef ROS2D_BOUNCE_H
 #define ROS2D_BOUNCE_H
 

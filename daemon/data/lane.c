@@ -41,6 +41,21 @@ static int listen_on(struct ros2d_lane *lane)
     return rc;
 }
 
+/* A device reads and writes bounce memory by a key of its own: no peer gets a right to it. */
+static int register_memory(struct ros2d_lane *lane)
+{
+    const struct ros2d_bounce *pool[] = {&lane->thread->chunks, &lane->thread->small};
+    int rc = 0;
+
+    if (!(lane->ops->flags & ROS2_TRANSPORT_LOCAL_REGIONS))
+        return 0;
+    for (unsigned i = 0; rc == 0 && i < sizeof(pool) / sizeof(pool[0]); i++)
+        rc = lane->ops->region_register(lane->domain, pool[i]->base,
+                                        pool[i]->unit_len * pool[i]->units, 0, ROS2_MEMORY_HOST,
+                                        &lane->local[i]);
+    return rc < 0 ? ros2i_fail_prefix(rc, "transport %s: data.bounce_memory", lane->ops->name) : 0;
+}
+
 int ros2d_lane_open(struct ros2d_lane *lane)
 {
     uint32_t credits = lane->thread->state->config->data.credits;
@@ -55,11 +70,15 @@ int ros2d_lane_open(struct ros2d_lane *lane)
     if (rc < 0)
         return ros2i_fail_prefix(rc, "transport %s", lane->ops->name);
     lane->fd = lane->ops->domain_fd(lane->domain);
-    return listen_on(lane);
+    rc = register_memory(lane);
+    return rc < 0 ? rc : listen_on(lane);
 }
 
 void ros2d_lane_close(struct ros2d_lane *lane)
 {
+    for (unsigned i = 0; i < sizeof(lane->local) / sizeof(lane->local[0]); i++)
+        if (lane->local[i])
+            lane->ops->region_deregister(lane->local[i]);
     if (lane->domain)
         lane->ops->domain_close(lane->domain);
     lane->domain = NULL;

@@ -24,8 +24,9 @@ struct ros2d_lane {
     /* The thread's own. */
     struct ros2_domain *domain;
     struct ros2_listener *listener; /* NULL once draining */
-    int fd;                         /* to sleep on; negative: has to be polled */
-    uint32_t connections;           /* that are not ENDED */
+    struct ros2_region *local[2]; /* the thread's bounce memory, where the transport asks for it */
+    int fd;                       /* to sleep on; negative: has to be polled */
+    uint32_t connections;         /* that are not ENDED */
 };
 
 /* Makes domain and listener. 0, or < 0 with a text. */

@@ -42,6 +42,10 @@ enum ros2_transport_flag {
         << 3, /* region_deregister ends remote access at once, also in the middle of a put. Without it a transfer of
                    the peer that has begun may still touch the memory: before it is used for anything else, the peer has
                    said that it is done, or the endpoints of its peers are aborted. */
+    ROS2_TRANSPORT_LOCAL_REGIONS =
+        1
+        << 4, /* put and get are fast from and to memory that is in one region of this domain (no rights are needed: 0);
+                   other memory is registered for each transfer */
 };
 
 enum ros2_memory_kind { ROS2_MEMORY_HOST = 0, ROS2_MEMORY_CUDA = 1 };
@@ -226,6 +230,11 @@ struct ros2_transport_ops {
     /* -- only where one plugin is several transports; the members between name and here are NULL then -- */
     /* The transport "PLUGIN+NAME", a constant, or NULL: there is none of that name. Any thread. */
     const struct ros2_transport_ops *(*variant)(const char *name);
+
+    /* -- optional: may be NULL, or absent -- */
+    /* Whether this process can open domains: 0, or -ENODEV, -EACCES, -ENOTSUP (a forked child of one that had devices open)
+     * with a text. Opens no device and takes no lock. Any thread. */
+    int (*available)(const struct ros2_host *host);
 };
 
 /** The plugin's entry point. Returns a constant, never NULL. */

@@ -29,7 +29,9 @@ struct ros2_client {
     /* Fixed after connect. */
     uint64_t serial; /* unique in the process, never 0: the key of per-thread caches */
     struct ros2i_control *control;
-    const struct ros2_transport_ops *ops;
+    const struct ros2_transport_ops *ops; /* a forked child may change to child_ops */
+    const struct ros2_transport_ops
+        *child_ops;               /* for a forked child that cannot use ops; NULL: there is none */
     struct ros2i_session session; /* wiped with the client */
     uint64_t timeout_ns;
     int checksum;
@@ -71,6 +73,9 @@ int ros2i_client_attach(struct ros2_client *client, uint64_t deadline_ns);
 int ros2i_client_error(int rc);
 
 /* -- endpoints.c -- */
+
+/* In a forked child, from the fork handler: takes the next transport where the first is only the parent's. */
+void ros2i_endpoints_after_fork(struct ros2_client *client);
 
 /* Resolves the host of the control plane; blocks in the resolver. 0 or -EHOSTUNREACH. */
 int ros2i_endpoints_resolve(struct ros2_client *client, const char *host);

@@ -126,6 +126,8 @@ static int try_transport(struct ros2_client *client, const char *name, uint64_t 
         return ros2i_fail(EPROTONOSUPPORT,
                           "this ros2d does not offer it; list it in ros2d's data.transport");
     rc = ros2i_plugin_transport(name, &client->ops);
+    if (rc == 0 && client->ops->available)
+        rc = client->ops->available(&ros2i_host);
     if (rc < 0)
         return rc;
     return is_local(endpoint) ? reach_local(client, endpoint, deadline_ns) : 0;
@@ -157,6 +159,32 @@ static bool name_at(const struct ros2_client *client, const char *wanted, unsign
     return false;
 }
 
+/* The transport behind place index that any process can use. */
+static const struct ros2_transport_ops *next_for_children(const struct ros2_client *client,
+                                                          const char *wanted, unsigned index)
+{
+    char name[ROS2I_TRANSPORT_NAME_MAX];
+    const struct ros2_transport_ops *ops;
+
+    while (name_at(client, wanted, ++index, name)) {
+        const struct ros2i_endpoint *endpoint = find_endpoint(&client->session, name);
+        if (endpoint && !is_local(endpoint) && ros2i_plugin_transport(name, &ops) == 0 &&
+            !ops->available)
+            return ops;
+    }
+    return NULL;
+}
+
+void ros2i_endpoints_after_fork(struct ros2_client *client)
+{
+    if (!client->child_ops || client->ops->available(&ros2i_host) == 0)
+        return;
+    ros2i_log(ROS2_LOG_INFO, "core", "transport %s is not usable: %s; instead: %s",
+              client->ops->name, ros2i_error(), client->child_ops->name);
+    client->ops = client->child_ops;
+    client->child_ops = NULL;
+}
+
 int ros2i_endpoints_choose(struct ros2_client *client, const char *wanted, uint64_t deadline_ns)
 {
     char name[ROS2I_TRANSPORT_NAME_MAX], causes[ROS2I_ERROR_MAX] = "";
@@ -167,6 +195,8 @@ int ros2i_endpoints_choose(struct ros2_client *client, const char *wanted, uint6
         rc = try_transport(client, name, deadline_ns);
         if (rc == 0) {
             ros2i_log(ROS2_LOG_INFO, "core", "transport %s", name);
+            if (client->ops->available)
+                client->child_ops = next_for_children(client, wanted, i);
             return 0;
         }
         ros2i_log(ROS2_LOG_INFO, "core", "transport %s is not usable: %s", name, ros2i_error());

@@ -88,6 +88,7 @@ static void renew_client(struct ros2_client *client)
         ros2i_async_after_fork(queue);
     ros2i_worker_after_fork(client);
     ros2i_registration_after_fork(client);
+    ros2i_endpoints_after_fork(client);
     client->retired_count = 0;
     client->next_number = 0;
     client->inherited = true;

@@ -8,6 +8,7 @@ conformance_programs = \
 	tests/conformance/transport_endpoints \
 	tests/conformance/transport_get \
 	tests/conformance/transport_messages \
+	tests/conformance/transport_process \
 	tests/conformance/transport_put \
 	tests/conformance/transport_regions
 
@@ -21,6 +22,8 @@ tests_conformance_transport_get_SOURCES = tests/conformance/transport_get.c $(tr
 tests_conformance_transport_get_LDADD = $(test_base)
 tests_conformance_transport_messages_SOURCES = tests/conformance/transport_messages.c $(transport_pair)
 tests_conformance_transport_messages_LDADD = $(test_base)
+tests_conformance_transport_process_SOURCES = tests/conformance/transport_process.c $(transport_pair)
+tests_conformance_transport_process_LDADD = $(test_base)
 tests_conformance_transport_put_SOURCES = tests/conformance/transport_put.c $(transport_pair)
 tests_conformance_transport_put_LDADD = $(test_base)
 tests_conformance_transport_regions_SOURCES = tests/conformance/transport_regions.c $(transport_pair)
@@ -37,6 +40,7 @@ conformance_scripts = \
 	tests/conformance/transport_get_shm.sh \
 	tests/conformance/transport_map_shm.sh \
 	tests/conformance/transport_messages_shm.sh \
+	tests/conformance/transport_process_shm.sh \
 	tests/conformance/transport_put_shm.sh \
 	tests/conformance/transport_regions_shm.sh
 
@@ -46,6 +50,7 @@ conformance_ofi_scripts = \
 	tests/conformance/transport_ends_ofi.sh \
 	tests/conformance/transport_get_ofi.sh \
 	tests/conformance/transport_messages_ofi.sh \
+	tests/conformance/transport_process_ofi.sh \
 	tests/conformance/transport_put_ofi.sh \
 	tests/conformance/transport_regions_ofi.sh
 

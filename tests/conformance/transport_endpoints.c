@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -86,7 +87,7 @@ static void both_ends_know_their_peer(void **state)
     if (pair_has(ROS2_TRANSPORT_MAP_PEER))
         assert_memory_equal(text, "unix uid ", 9);
     else
-        assert_memory_equal(text, "127.0.0.1:", 10);
+        assert_memory_equal(text, pair_host(false), strlen(pair_host(false)));
     assert_int_equal(pair_ops->ep_peer(p->a.ep, text, 5), -ENOSPC);
     assert_int_equal(pair_ops->listener_address(p->listener, text, 5), -ENOSPC);
     assert_int_equal(pair_ops->listener_address(p->listener, text, strlen(p->address)), -ENOSPC);
@@ -125,19 +126,21 @@ static void ipv6_works_where_the_host_has_it(void **state)
     struct pair_side server = {.domain = p->b.domain}, client = {.domain = p->a.domain};
     struct crowd crowd = {&server, 0, 1};
     struct ros2_listener *listener;
-    char address[128];
+    char address[128], any_port[128];
     int fd = socket(AF_INET6, SOCK_STREAM, 0);
-    const struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
 
+    assert_int_equal(inet_pton(AF_INET6, pair_host(true), &any.sin6_addr), 1);
     if (fd < 0 || bind(fd, (const struct sockaddr *)&any, sizeof any) < 0) {
         if (fd >= 0)
             close(fd);
         skip();
     }
     close(fd);
-    assert_int_equal(pair_ops->listen(p->b.domain, "[::1]:0", accept_one, &crowd, &listener), 0);
+    snprintf(any_port, sizeof any_port, "[%s]:0", pair_host(true));
+    assert_int_equal(pair_ops->listen(p->b.domain, any_port, accept_one, &crowd, &listener), 0);
     assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
-    assert_memory_equal(address, "[::1]:", 6);
+    assert_memory_equal(address, any_port, strlen(any_port) - 1);
     assert_int_equal(pair_ops->connect(client.domain, address, &pair_handler, &client, &client.ep),
                      0);
     pair_until(p, client.connected && crowd.accepted);
@@ -415,7 +418,9 @@ static void a_thousand_cycles_leak_nothing(void **state)
 
     assert_int_equal(
         pair_ops->listen(p->b.domain, pair_listen_address(), accept_one, &crowd, &listener), 0);
-    for (int i = 0; i < 50; i++)
+    /* What drives a device keeps memory to use it again: its peak comes late. */
+    const int warm_up = pair_has(ROS2_TRANSPORT_LOCAL_REGIONS) ? 500 : 50;
+    for (int i = 0; i < warm_up; i++)
         one_cycle(p, listener, &crowd, i);
     pair_settle(p);
     const int fds = pair_open_fds();

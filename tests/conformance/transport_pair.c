@@ -68,13 +68,22 @@ static void remove_folder(void)
         rmdir(folder);
 }
 
+const char *pair_host(bool v6)
+{
+    const char *host = getenv(v6 ? "ROS2_TEST_HOST6" : "ROS2_TEST_HOST");
+
+    return host ? host : v6 ? "::1" : "127.0.0.1";
+}
+
 const char *pair_listen_address(void)
 {
     static char path[128];
     static unsigned serial;
 
-    if (!pair_has(ROS2_TRANSPORT_MAP_PEER))
-        return "127.0.0.1:0";
+    if (!pair_has(ROS2_TRANSPORT_MAP_PEER)) {
+        snprintf(path, sizeof path, "%s:0", pair_host(false));
+        return path;
+    }
     if (folder_owner != getpid()) {
         const char *tmp = getenv("TMPDIR");
         snprintf(folder, sizeof folder, "%.40s/pair-XXXXXX", tmp ? tmp : "/tmp");

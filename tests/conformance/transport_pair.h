@@ -28,6 +28,8 @@ int pair_run(const char *name, struct CMUnitTest *tests, size_t count);
 /* An address to listen on that nobody else has: port 0, or a path in a folder that is removed at exit. Of tests that need
  * several at a time each call gives another one. */
 const char *pair_listen_address(void);
+/* The address of this machine that the transport is reached by: ROS2_TEST_HOST, ROS2_TEST_HOST6, or loopback. */
+const char *pair_host(bool v6);
 /* Memory that regions can be made of: shared with the peer where the transport maps it. All zeros. */
 void *pair_alloc(size_t len);
 /* What new domains are told of it; NULL where the transport maps none. pair_memory: another one instead. */

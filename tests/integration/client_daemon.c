@@ -61,6 +61,10 @@ static void write_config(struct daemon *d, const char *path, const char *faults,
 {
     char rules[1000] = "", text[4000];
     bool local = strcmp(test_transport(), "shm") == 0;
+    const char *host = getenv("ROS2_TEST_HOST");
+
+    if (!host)
+        host = "127.0.0.1";
     for (const char *at = faults; *at;) {
         const char *next = strncmp(at, "HOLD", 4) == 0 ? d->hold : NULL;
         size_t used = strlen(rules);
@@ -69,12 +73,12 @@ static void write_config(struct daemon *d, const char *path, const char *faults,
     }
     snprintf(text, sizeof(text),
              "control:\n  listen: 127.0.0.1:0\n  plaintext: true\n"
-             "data:\n  listen: 127.0.0.1:0\n  transport: %s\n%s%s\n"
+             "data:\n  listen: %s:0\n  advertise: %s\n  transport: %s\n%s%s\n"
              "engine:\n  name: posix\n  root: %s\n  layers: fault\n  layer_config: \"%s\"\n"
              "tokens:\n  - name: rw\n    file: %s\n    rights: rw\n  - name: ro\n    file: %s\n    "
              "rights: ro\n%s",
-             test_transport(), local ? "  shm_dir: " : "", local ? d->dir : "", d->store, rules,
-             d->token_file, d->ro_token_file, more);
+             host, host, test_transport(), local ? "  shm_dir: " : "", local ? d->dir : "",
+             d->store, rules, d->token_file, d->ro_token_file, more);
     write_text(path, text, 0600);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A real ros2d for the client_*.c tests: over a fresh directory, on ports that the system picks. Clients use the transport
- * $ROS2_TEST_TRANSPORT, tcp without it. */
+ * $ROS2_TEST_TRANSPORT (tcp without it), at $ROS2_TEST_HOST (127.0.0.1). */
 #ifndef TESTS_CLIENT_DAEMON_H
 #define TESTS_CLIENT_DAEMON_H
 

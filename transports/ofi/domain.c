@@ -19,22 +19,22 @@
 #include "transports/ofi/linger.h"
 #include "transports/ofi/listener.h"
 #include "transports/ofi/message.h"
+#include "transports/ofi/rdma.h"
 
 #define DEFAULT_MESSAGE    65536u
 #define DEFAULT_SEND_QUEUE (256u << 10)
-#define CQ_SIZE            16384u
 #define API_VERSION        FI_VERSION(1, 17)
 
 /* -- libfabric's objects -- */
 
-static int complain(struct ros2_domain *domain, const char *what, int rc)
+int ofi_domain_complain(const struct ros2_domain *domain, const char *what, int rc)
 {
-    return domain->host->fail(-rc, "%s: open a domain: %s: %s", domain->name, what,
-                              fi_strerror(-rc));
+    return domain->host->fail(-rc, "%s: %s: %s", domain->name, what, fi_strerror(-rc));
 }
 
-static int find_provider(struct ros2_domain *domain, const char *provider)
+static int find_provider(struct ros2_domain *domain)
 {
+    const char *provider = domain->provider->provider;
     struct fi_info *hints = fi_allocinfo();
     int rc = -FI_ENOMEM;
 
@@ -42,7 +42,8 @@ static int find_provider(struct ros2_domain *domain, const char *provider)
         goto out;
     hints->caps = FI_MSG | FI_RMA;
     hints->ep_attr->type = FI_EP_MSG;
-    hints->domain_attr->mr_mode = FI_MR_VIRT_ADDR | FI_MR_PROV_KEY | FI_MR_ALLOCATED;
+    hints->domain_attr->mr_mode = FI_MR_VIRT_ADDR | FI_MR_PROV_KEY | FI_MR_ALLOCATED |
+                                  (domain->provider->rdma ? FI_MR_LOCAL : 0);
     hints->domain_attr->threading = FI_THREAD_DOMAIN;
     hints->domain_attr->control_progress = FI_PROGRESS_MANUAL;
     hints->domain_attr->data_progress = FI_PROGRESS_MANUAL;
@@ -58,29 +59,30 @@ out:
     if (rc == -FI_ENODATA)
         return domain->host->fail(ENODEV,
                                   "%s: libfabric has no provider \"%s\" with connections and "
-                                  "put/get here; fi_info -l lists what it has",
-                                  domain->name, provider);
-    return rc < 0 ? complain(domain, "fi_getinfo", rc) : 0;
+                                  "put/get here%s",
+                                  domain->name, provider,
+                                  domain->provider->rdma
+                                      ? "; rdma link lists the devices that are up"
+                                      : "; fi_info -l lists what it has");
+    return rc < 0 ? ofi_domain_complain(domain, "fi_getinfo", rc) : 0;
 }
 
 static int open_fabric(struct ros2_domain *domain)
 {
-    struct fi_cq_attr cq = {.size = CQ_SIZE, .format = FI_CQ_FORMAT_MSG, .wait_obj = FI_WAIT_FD};
     struct fi_eq_attr eq = {.wait_obj = FI_WAIT_FD};
     int rc;
 
     if ((rc = fi_fabric(domain->info->fabric_attr, &domain->fabric, NULL)) < 0)
-        return complain(domain, "fi_fabric", rc);
+        return ofi_domain_complain(domain, "fi_fabric", rc);
     if ((rc = fi_domain(domain->fabric, domain->info, &domain->fi, NULL)) < 0)
-        return complain(domain, "fi_domain", rc);
-    if ((rc = fi_cq_open(domain->fi, &cq, &domain->cq, NULL)) < 0)
-        return complain(domain, "completion queue", rc);
+        return ofi_domain_complain(domain, "fi_domain", rc);
+    domain->local_keys = (domain->info->domain_attr->mr_mode & FI_MR_LOCAL) != 0;
+    if ((rc = ofi_queues_open(domain)) < 0)
+        return rc;
     if ((rc = fi_eq_open(domain->fabric, &eq, &domain->eq, NULL)) < 0)
-        return complain(domain, "event queue", rc);
-    ofi_descriptors_set_up(&domain->cq->fid);
+        return ofi_domain_complain(domain, "event queue", rc);
     ofi_descriptors_set_up(&domain->eq->fid);
-    rc = ofi_domain_watch(domain, &domain->cq->fid);
-    return rc < 0 ? rc : ofi_domain_watch(domain, &domain->eq->fid);
+    return ofi_domain_watch(domain, &domain->eq->fid);
 }
 
 static void close_fid(struct fid *fid)
@@ -93,12 +95,12 @@ static void close_fabric(struct ros2_domain *domain)
 {
     if (ofi_domain_forked(domain)) {
         /* The memory behind them stays: to free it would end what the parent uses. */
-        ofi_descriptors_drop(&domain->cq->fid);
+        ofi_queues_drop(domain);
         ofi_descriptors_drop(&domain->eq->fid);
         return;
     }
     close_fid(domain->eq ? &domain->eq->fid : NULL);
-    close_fid(domain->cq ? &domain->cq->fid : NULL);
+    ofi_queues_close(domain);
     close_fid(domain->fi ? &domain->fi->fid : NULL);
     close_fid(domain->fabric ? &domain->fabric->fid : NULL);
     fi_freeinfo(domain->info);
@@ -120,7 +122,7 @@ int ofi_domain_watch(struct ros2_domain *domain, struct fid *queue)
     int fd;
     int rc = fi_control(queue, FI_GETWAIT, &fd);
 
-    return rc < 0 ? complain(domain, "FI_GETWAIT", rc) : watch_fd(domain, fd);
+    return rc < 0 ? ofi_domain_complain(domain, "FI_GETWAIT", rc) : watch_fd(domain, fd);
 }
 
 void ofi_domain_unwatch(struct ros2_domain *domain, struct fid *queue)
@@ -154,14 +156,15 @@ static void close_fds(const struct ros2_domain *domain)
 
 /* -- open and close -- */
 
-static void init(struct ros2_domain *domain, const char *name,
+static void init(struct ros2_domain *domain, const struct ofi_provider *provider,
                  const struct ros2_domain_options *options)
 {
     struct ofi_eps *list[] = {&domain->eps, &domain->ready, &domain->dead, &domain->lingering,
                               &domain->graveyard};
 
     domain->host = options->host;
-    domain->name = name;
+    domain->provider = provider;
+    domain->name = provider->name;
     domain->max_message = options->max_message ? options->max_message : DEFAULT_MESSAGE;
     domain->send_queue = options->send_queue ? options->send_queue : DEFAULT_SEND_QUEUE;
     domain->pid = getpid();
@@ -169,14 +172,16 @@ static void init(struct ros2_domain *domain, const char *name,
     domain->epoll_fd = domain->event_fd = domain->timer_fd = -1;
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         TAILQ_INIT(list[i]);
+    TAILQ_INIT(&domain->regions);
     TAILQ_INIT(&domain->listeners);
     TAILQ_INIT(&domain->listener_graveyard);
 }
 
-int ofi_domain_open(const char *provider, const char *name,
-                    const struct ros2_domain_options *options, struct ros2_domain **domain_p)
+int ofi_domain_open(const struct ofi_provider *provider, const struct ros2_domain_options *options,
+                    struct ros2_domain **domain_p)
 {
     const struct ros2_host *host = options->host;
+    const char *name = provider->name;
 
     if (options->max_message > UINT32_MAX / 4 || options->send_queue > UINT32_MAX / 4)
         return host->fail(EINVAL, "%s: open a domain: max_message and send_queue end at %u bytes",
@@ -184,12 +189,16 @@ int ofi_domain_open(const char *provider, const char *name,
     struct ros2_domain *domain = calloc(1, sizeof *domain);
     if (!domain)
         return host->fail(ENOMEM, "%s: open a domain: out of memory", name);
-    init(domain, name, options);
+    init(domain, provider, options);
     int rc = open_fds(domain);
+    if (rc == 0 && provider->rdma)
+        rc = ofi_rdma_claim(domain);
     if (rc == 0)
-        rc = find_provider(domain, provider);
+        rc = find_provider(domain);
     if (rc == 0)
         rc = open_fabric(domain);
+    if (rc == 0 && provider->rdma)
+        rc = ofi_rdma_check_revokes(domain);
     if (rc < 0) {
         close_fabric(domain);
         close_fds(domain);
@@ -206,7 +215,7 @@ static void free_graves(struct ros2_domain *domain, bool all)
 
     for (ep = TAILQ_FIRST(&domain->graveyard); ep; ep = next) {
         next = TAILQ_NEXT(ep, link);
-        if (!all && !ofi_mark_passed(domain, &ep->ended))
+        if (!all && !ofi_mark_passed(&ep->ended))
             continue;
         TAILQ_REMOVE(&domain->graveyard, ep, link);
         ofi_ep_free(ep);
@@ -264,10 +273,16 @@ int ofi_domain_fd(struct ros2_domain *domain)
 /* Whether no queue has anything, and each will signal its descriptor when it has. */
 static int try_wait(struct ros2_domain *domain)
 {
-    struct fid *fids[2] = {&domain->cq->fid, &domain->eq->fid};
+    struct fid *eq = &domain->eq->fid;
     struct ros2_listener *listener;
     errno = 0; /* see progress.c */
-    int rc = fi_trywait(domain->fabric, fids, 2);
+    int rc = fi_trywait(domain->fabric, &eq, 1);
+
+    for (unsigned i = 0; rc == 0 && i < domain->queue_count; i++) {
+        struct fid *cq = &domain->queue[i].cq->fid;
+        errno = 0;
+        rc = fi_trywait(domain->fabric, &cq, 1);
+    }
 
     TAILQ_FOREACH(listener, &domain->listeners, link)
     {

@@ -17,11 +17,13 @@
 #include "transports/ofi/listener.h"
 #include "transports/ofi/message.h"
 
+#define OFI_MEMORY ((size_t)(OFI_WINDOW + OFI_OUT_MAX) * OFI_FRAGMENT)
+
 /* -- making one -- */
 
 static int make_memory(struct ros2_ep *ep)
 {
-    ep->memory = malloc((size_t)(OFI_WINDOW + OFI_OUT_MAX) * OFI_FRAGMENT);
+    ep->memory = malloc(OFI_MEMORY);
     if (!ep->memory)
         return -FI_ENOMEM;
     for (unsigned i = 0; i < OFI_WINDOW; i++) {
@@ -31,6 +33,12 @@ static int make_memory(struct ros2_ep *ep)
     }
     for (unsigned i = 0; i < OFI_OUT_MAX; i++)
         ep->out[i] = ep->memory + (size_t)(OFI_WINDOW + i) * OFI_FRAGMENT;
+    if (ep->domain->local_keys) {
+        int rc = fi_mr_reg(ep->domain->fi, ep->memory, OFI_MEMORY, FI_SEND | FI_RECV, 0, 0, 0,
+                           &ep->own_mr, NULL);
+        if (rc < 0)
+            return rc;
+    }
     ep->out_count = OFI_OUT_MAX;
     ep->granted = OFI_WINDOW;
     for (unsigned i = 0; i < OFI_WORKS; i++) {
@@ -48,7 +56,7 @@ static int make_fi(struct ros2_ep *ep, struct fi_info *info)
     if (rc == 0)
         rc = fi_ep_bind(ep->fi, &domain->eq->fid, 0);
     if (rc == 0)
-        rc = fi_ep_bind(ep->fi, &domain->cq->fid, FI_TRANSMIT | FI_RECV);
+        rc = fi_ep_bind(ep->fi, &ep->queue->cq->fid, FI_TRANSMIT | FI_RECV);
     if (rc == 0)
         rc = fi_enable(ep->fi);
     for (unsigned i = 0; rc == 0 && i < OFI_WINDOW; i++)
@@ -66,13 +74,22 @@ int ofi_ep_create(struct ros2_domain *domain, struct fi_info *info, enum ofi_ep_
     ep->domain = domain;
     ep->state = state;
     TAILQ_INSERT_TAIL(&domain->eps, ep, link);
-    int rc = make_memory(ep);
-    if (rc == 0)
-        rc = make_fi(ep, info);
+    int rc = ofi_queue_take(domain, &ep->queue);
+    if (rc == 0) {
+        rc = make_memory(ep);
+        if (rc == 0)
+            rc = make_fi(ep, info);
+        if (rc < 0)
+            domain->host->fail(-rc, "%s: connection: %s%s", domain->name, fi_strerror(-rc),
+                               rc == -FI_ENOMEM && domain->provider->rdma
+                                   ? "; the device is out of queue pairs, or memory must not be "
+                                     "locked (ulimit -l)"
+                                   : "");
+    }
     if (rc < 0) {
         ofi_ep_unlink(ep);
         ofi_ep_bury(ep);
-        return domain->host->fail(-rc, "%s: connection: %s", domain->name, fi_strerror(-rc));
+        return rc;
     }
     *ep_p = ep;
     return 0;
@@ -182,6 +199,9 @@ struct ofi_work *ofi_ep_take_work(struct ros2_ep *ep, enum ofi_work_kind kind, s
 
 void ofi_ep_give_work(struct ros2_ep *ep, struct ofi_work *work)
 {
+    if (work->mr)
+        fi_close(&work->mr->fid);
+    work->mr = NULL;
     if (work->buffer)
         ep->out[ep->out_count++] = work->buffer;
     work->buffer = NULL;
@@ -250,16 +270,6 @@ void ofi_ep_cancel(struct ros2_ep *ep, int status)
 
 /* -- ending -- */
 
-struct ofi_mark ofi_mark_now(const struct ros2_domain *domain)
-{
-    return (struct ofi_mark){.drains = domain->drains, .posted = domain->posted};
-}
-
-bool ofi_mark_passed(const struct ros2_domain *domain, const struct ofi_mark *mark)
-{
-    return domain->drains != mark->drains || domain->completed >= mark->posted;
-}
-
 int ofi_ep_fail(struct ros2_ep *ep, int err, const char *why)
 {
     char peer[OFI_ADDRESS_TEXT];
@@ -274,10 +284,25 @@ void ofi_ep_down(struct ros2_ep *ep, int err)
 {
     if (!ep->down) {
         ep->error = err;
-        ep->ended = ofi_mark_now(ep->domain);
+        ep->ended = ofi_mark_now(ep->queue);
     }
     ep->down = true;
     ofi_ep_ready(ep);
+}
+
+/* Once the connection is gone no device reads or writes it. */
+static void close_memory(struct ros2_ep *ep)
+{
+    if (!ofi_domain_forked(ep->domain)) {
+        for (unsigned i = 0; i < OFI_WORKS; i++)
+            if (ep->work[i].mr)
+                fi_close(&ep->work[i].mr->fid);
+        if (ep->own_mr)
+            fi_close(&ep->own_mr->fid);
+    }
+    for (unsigned i = 0; i < OFI_WORKS; i++)
+        ep->work[i].mr = NULL;
+    ep->own_mr = NULL;
 }
 
 void ofi_ep_unlink(struct ros2_ep *ep)
@@ -293,9 +318,13 @@ void ofi_ep_unlink(struct ros2_ep *ep)
     ep->in_ready = false;
     if (ep->fi && !ofi_domain_forked(domain)) {
         fi_close(&ep->fi->fid);
-        ep->ended = ofi_mark_now(domain);
+        ep->ended = ofi_mark_now(ep->queue);
     }
     ep->fi = NULL;
+    close_memory(ep);
+    if (ep->queue && !ep->left)
+        ofi_queue_give(ep->queue);
+    ep->left = true;
 }
 
 void ofi_ep_bury(struct ros2_ep *ep)

@@ -32,20 +32,17 @@ struct ofi_work {
     struct ros2_ep *ep;
     struct ros2_op *op; /* or NULL */
     uint8_t *buffer;    /* of a fragment */
+    struct fid_mr *mr;  /* of an RMA whose local memory was registered for it alone */
     struct ofi_work *next;
     enum ofi_work_kind kind;
-};
-
-/* A place in the order of a domain's completions. */
-struct ofi_mark {
-    uint64_t drains, posted;
 };
 
 /* owner: the domain's thread. */
 struct ros2_ep {
     struct ros2_domain *domain;
     enum ofi_ep_state state;
-    struct fid_ep *fi; /* NULL once closed */
+    struct fid_ep *fi;       /* NULL once closed */
+    struct ofi_queue *queue; /* its completions come there; NULL: it has had none */
     struct ros2_ep_handler handler;
     void *arg;
     bool usable;  /* accepted, or connected() was called: transfers are allowed */
@@ -53,6 +50,7 @@ struct ros2_ep {
     bool down;    /* ends with `error` once all that was received is delivered */
     bool bye;     /* our last message has left */
     bool in_ready;
+    bool left; /* its place in the queue is another's */
     int error;
     union ofi_address peer;
     struct ros2_listener *listener;  /* while ACCEPTING */
@@ -77,7 +75,8 @@ struct ros2_ep {
     uint8_t *parts;   /* of a message in several fragments; made when first needed */
     uint32_t have, want;
 
-    uint8_t *memory; /* of all fragments */
+    uint8_t *memory;       /* of all fragments */
+    struct fid_mr *own_mr; /* of memory, where the device asks for one */
     struct ofi_work receive[OFI_WINDOW];
     struct ofi_work work[OFI_WORKS];
 };
@@ -93,9 +92,6 @@ void ofi_ep_abort(struct ros2_ep *ep);
 /* Makes an endpoint of info, with its receives posted. */
 int ofi_ep_create(struct ros2_domain *domain, struct fi_info *info, enum ofi_ep_state state,
                   struct ros2_ep **ep_p);
-/* The present place, and whether all completions before it were read. */
-struct ofi_mark ofi_mark_now(const struct ros2_domain *domain);
-bool ofi_mark_passed(const struct ros2_domain *domain, const struct ofi_mark *mark);
 /* The connection stands; greeting: the peer's. Runs callbacks. */
 void ofi_ep_established(struct ros2_ep *ep, const void *greeting, size_t len);
 /* Puts the error text of a failed connection; returns -err like host->fail. */
@@ -120,6 +116,12 @@ void ofi_ep_unlink(struct ros2_ep *ep);
 /* To be freed as soon as nothing refers to it. */
 void ofi_ep_bury(struct ros2_ep *ep);
 void ofi_ep_free(struct ros2_ep *ep);
+
+/* What libfabric wants to have with the memory of fragments. */
+static inline void *ofi_ep_desc(const struct ros2_ep *ep)
+{
+    return ep->own_mr ? fi_mr_desc(ep->own_mr) : NULL;
+}
 
 /* An op's words: the next in the done list, its status, how many parts are out. */
 enum { OFI_OP_NEXT, OFI_OP_STATUS, OFI_OP_PARTS };

@@ -173,7 +173,8 @@ static bool next_who_asks(struct ros2_listener *listener, bool take)
 {
     _Alignas(struct fi_eq_cm_entry) uint8_t entry[sizeof(struct fi_eq_cm_entry) + 256];
     struct fi_eq_cm_entry *cm = (void *)entry; /* the data of a connection follows it */
-    struct fi_eq_err_entry error = {0};
+    uint8_t data[256];
+    struct fi_eq_err_entry error = {.err_data = data, .err_data_size = sizeof data};
     uint32_t event;
 
     errno = 0; /* see progress.c */

@@ -14,6 +14,8 @@ ros2_transport_ofi_la_SOURCES = \
 	transports/ofi/message.c \
 	transports/ofi/plugin.c \
 	transports/ofi/progress.c \
+	transports/ofi/queue.c \
+	transports/ofi/rdma.c \
 	transports/ofi/region.c \
 	transports/ofi/rma.c
 ros2_transport_ofi_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBFABRIC_CFLAGS)

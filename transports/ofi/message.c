@@ -50,7 +50,7 @@ static void post(struct ros2_ep *ep, uint8_t *buffer, struct ofi_header header, 
     work->buffer = buffer;
     header.credits = (uint16_t)ep->owed;
     ofi_header_encode(&header, buffer);
-    ssize_t rc = fi_send(ep->fi, buffer, OFI_HEADER + payload, NULL, 0, work);
+    ssize_t rc = fi_send(ep->fi, buffer, OFI_HEADER + payload, ofi_ep_desc(ep), 0, work);
     if (rc < 0) {
         /* There is room for all that we count: the connection has failed. */
         ofi_ep_down(ep, rc == -EAGAIN ? -ENOBUFS : (int)rc);
@@ -61,7 +61,7 @@ static void post(struct ros2_ep *ep, uint8_t *buffer, struct ofi_header header, 
     ep->granted += ep->owed;
     ep->owed = 0;
     ep->credits--;
-    ep->domain->posted++;
+    ep->queue->posted++;
 }
 
 static uint8_t *take_buffer(struct ros2_ep *ep)
@@ -164,9 +164,9 @@ void ofi_message_release_ops(struct ros2_ep *ep)
 
 int ofi_message_receive(struct ros2_ep *ep, struct ofi_work *work)
 {
-    ssize_t rc = fi_recv(ep->fi, work->buffer, OFI_FRAGMENT, NULL, 0, work);
+    ssize_t rc = fi_recv(ep->fi, work->buffer, OFI_FRAGMENT, ofi_ep_desc(ep), 0, work);
 
-    ep->domain->posted += rc == 0;
+    ep->queue->posted += rc == 0;
     return (int)rc;
 }
 

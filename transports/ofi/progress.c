@@ -29,7 +29,8 @@
 
 static int event_error(struct ros2_domain *domain)
 {
-    struct fi_eq_err_entry error = {0};
+    uint8_t data[256]; /* without room for it libfabric leaks what the peer said */
+    struct fi_eq_err_entry error = {.err_data = data, .err_data_size = sizeof data};
 
     if (fi_eq_readerr(domain->eq, &error, 0) < 0 || !error.fid)
         return 0;
@@ -99,13 +100,13 @@ static void completed(struct ofi_work *work, size_t len)
         ofi_message_pump(ep);
 }
 
-static void failed(struct ros2_domain *domain)
+static void failed(struct ofi_queue *queue)
 {
     struct fi_cq_err_entry error = {0};
 
-    if (fi_cq_readerr(domain->cq, &error, 0) < 1 || !error.op_context)
+    if (fi_cq_readerr(queue->cq, &error, 0) < 1 || !error.op_context)
         return;
-    domain->completed++;
+    queue->completed++;
     struct ofi_work *work = error.op_context;
     struct ros2_ep *ep = work->ep;
     if (is_over(ep))
@@ -119,23 +120,23 @@ static void failed(struct ros2_domain *domain)
     ofi_ep_down(ep, error.err == FI_ETRUNC ? -EPROTO : -ECONNRESET);
 }
 
-static int read_completions(struct ros2_domain *domain)
+static int read_completions(struct ofi_queue *queue)
 {
     struct fi_cq_msg_entry entry[BATCH];
     int count = 0;
 
     while (count < COMPLETIONS_PER_TURN) {
-        ssize_t n = fi_cq_read(domain->cq, entry, BATCH);
+        ssize_t n = fi_cq_read(queue->cq, entry, BATCH);
         if (n == -FI_EAVAIL) {
-            failed(domain);
+            failed(queue);
             count++;
             continue;
         }
         if (n <= 0) {
-            domain->drains += n == -FI_EAGAIN;
+            queue->drains += n == -FI_EAGAIN;
             break;
         }
-        domain->completed += (uint64_t)n;
+        queue->completed += (uint64_t)n;
         for (ssize_t i = 0; i < n; i++)
             completed((struct ofi_work *)entry[i].op_context, entry[i].len);
         count += (int)n;
@@ -159,7 +160,7 @@ static int run_ready(struct ros2_domain *domain)
         count += ofi_ep_run_done(ep);
         if (!ep->down || is_over(ep) || ep->state == OFI_EP_LINGERING)
             continue;
-        if (ofi_mark_passed(domain, &ep->ended)) {
+        if (ofi_mark_passed(&ep->ended)) {
             ofi_ep_die(ep, ep->error);
             count++;
         } else {
@@ -204,8 +205,8 @@ int ofi_progress(struct ros2_domain *domain)
     int events = read_events(domain);
     count += events;
     /* A message must not be read before the event that its connection stands. */
-    if (events < EVENTS_PER_TURN)
-        count += read_completions(domain);
+    for (unsigned i = 0; events < EVENTS_PER_TURN && i < domain->queue_count; i++)
+        count += read_completions(&domain->queue[i]);
     count += run_ready(domain);
     domain->in_progress = false;
     ofi_domain_leave(domain);

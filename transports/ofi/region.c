@@ -25,6 +25,7 @@
 
 struct ros2_region {
     struct ros2_domain *domain;
+    TAILQ_ENTRY(ros2_region) link;
     struct fid_mr *mr;
     void *addr;
     size_t len;
@@ -64,7 +65,8 @@ static int register_mr(struct ros2_region *region, uint64_t access)
 int ofi_region_register(struct ros2_domain *domain, void *addr, size_t len, unsigned rights,
                         enum ros2_memory_kind kind, struct ros2_region **region_p)
 {
-    uint64_t access = 0;
+    /* As the local side of put and get too: a device asks for that. */
+    uint64_t access = domain->local_keys ? FI_SEND | FI_WRITE : 0;
 
     ofi_domain_own(domain);
     if (kind != ROS2_MEMORY_HOST)
@@ -85,12 +87,17 @@ int ofi_region_register(struct ros2_domain *domain, void *addr, size_t len, unsi
         access |= FI_REMOTE_READ;
     if (rights & ROS2_REGION_REMOTE_WRITE)
         access |= FI_REMOTE_WRITE;
+    if (domain->local_keys && rights == 0)
+        access |= FI_RECV | FI_READ;
     int rc = register_mr(region, access);
     if (rc < 0) {
         free(region);
         return rc;
     }
-    domain->region_count++;
+    if (rights == 0)
+        TAILQ_INSERT_HEAD(&domain->regions, region, link);
+    else
+        TAILQ_INSERT_TAIL(&domain->regions, region, link);
     *region_p = region;
     return 0;
 }
@@ -104,10 +111,29 @@ int ofi_region_deregister(struct ros2_region *region)
         int rc = fi_close(&region->mr->fid);
         if (rc < 0)
             return -EBUSY;
-        domain->region_count--;
     }
+    TAILQ_REMOVE(&domain->regions, region, link);
     free(region);
     return 0;
+}
+
+/* -- local memory -- */
+
+bool ofi_region_covers(const struct ros2_domain *domain, const struct iovec *piece, bool written,
+                       void **desc_p)
+{
+    const struct ros2_region *region;
+
+    TAILQ_FOREACH(region, &domain->regions, link)
+    {
+        const uintptr_t at = (uintptr_t)piece->iov_base - (uintptr_t)region->addr;
+        if (at <= region->len && piece->iov_len <= region->len - at &&
+            (!written || region->rights == 0 || region->rights & ROS2_REGION_REMOTE_WRITE)) {
+            *desc_p = fi_mr_desc(region->mr);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* -- keys -- */

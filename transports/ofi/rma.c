@@ -20,6 +20,10 @@ struct transfer {
     struct ros2_ep *ep;
     struct ros2_op *op;
     bool write;
+    int gather; /* pieces of local memory at a time */
+    size_t max; /* bytes at a time */
+    bool
+        own_mr; /* local memory is not all in regions: what a transfer takes of it is registered for that alone */
 };
 
 /* -- checks -- */
@@ -80,6 +84,25 @@ static size_t cut(struct cursor *cursor, size_t len, int gather, struct iovec *p
     return have;
 }
 
+/* What libfabric wants to have with the pieces of local memory. */
+static int describe(const struct transfer *t, const struct iovec *piece, int count,
+                    struct ofi_work *work, void **desc)
+{
+    struct ros2_domain *domain = t->ep->domain;
+
+    if (!domain->local_keys)
+        return 0;
+    for (int i = 0; i < count && !t->own_mr; i++)
+        ofi_region_covers(domain, &piece[i], !t->write, &desc[i]);
+    if (!t->own_mr)
+        return 0;
+    int rc = fi_mr_reg(domain->fi, piece->iov_base, piece->iov_len, t->write ? FI_WRITE : FI_READ,
+                       0, 0, 0, &work->mr, NULL);
+    if (rc == 0)
+        desc[0] = fi_mr_desc(work->mr);
+    return rc;
+}
+
 static ssize_t post(const struct transfer *t, const struct iovec *piece, int count,
                     const struct ros2_remote *remote, uint64_t offset, size_t len,
                     struct ofi_work *work)
@@ -87,19 +110,24 @@ static ssize_t post(const struct transfer *t, const struct iovec *piece, int cou
     const struct ros2_rkey *rkey = remote->rkey;
     const struct fi_rma_iov target = {
         .addr = rkey->base + remote->offset + offset, .len = len, .key = rkey->key};
+    void *desc[GATHER_MAX] = {0};
     const struct fi_msg_rma msg = {.msg_iov = piece,
+                                   .desc = t->ep->domain->local_keys ? desc : NULL,
                                    .iov_count = (size_t)count,
                                    .rma_iov = &target,
                                    .rma_iov_count = 1,
                                    .context = work};
+    int rc = describe(t, piece, count, work, desc);
 
+    if (rc < 0)
+        return rc;
     return t->write ? fi_writemsg(t->ep->fi, &msg, FI_COMPLETION)
                     : fi_readmsg(t->ep->fi, &msg, FI_COMPLETION);
 }
 
-/* Counts the transfers, or (t) posts them. */
-static unsigned walk(const struct transfer *t, int gather, const struct iovec *local,
-                     const struct ros2_remote *remote, int remote_count)
+/* Counts the transfers, or posts them. */
+static unsigned walk(const struct transfer *t, const struct iovec *local,
+                     const struct ros2_remote *remote, int remote_count, bool posts)
 {
     struct cursor cursor = {local, 0};
     unsigned transfers = 0;
@@ -107,16 +135,18 @@ static unsigned walk(const struct transfer *t, int gather, const struct iovec *l
     for (int i = 0; i < remote_count; i++) {
         for (uint64_t done = 0, part; done < remote[i].len; done += part, transfers++) {
             struct iovec piece[GATHER_MAX];
+            uint64_t left = remote[i].len - done;
             int count;
-            part = cut(&cursor, remote[i].len - done, gather, piece, &count);
-            if (!t)
+            part = cut(&cursor, left < t->max ? left : t->max, t->gather, piece, &count);
+            if (!posts)
                 continue;
             struct ofi_work *work = ofi_ep_take_work(t->ep, OFI_WORK_RMA, t->op);
             t->op->plugin[OFI_OP_PARTS]++;
             ssize_t rc = post(t, piece, count, &remote[i], done, part, work);
-            t->ep->domain->posted += rc == 0;
+            t->ep->queue->posted += rc == 0;
             if (rc < 0) {
-                /* There is room for all that we count: the connection has failed, which ends the op. */
+                /* There is room for all that we count: the connection has failed, or memory cannot be registered. Either ends
+                 * the op. */
                 ofi_ep_down(t->ep, rc == -EAGAIN ? -ENOBUFS : (int)rc);
                 return transfers;
             }
@@ -125,11 +155,27 @@ static unsigned walk(const struct transfer *t, int gather, const struct iovec *l
     return transfers;
 }
 
-static int gather_max(const struct ros2_ep *ep)
+static struct transfer plan(struct ros2_ep *ep, struct ros2_op *op, bool write,
+                            const struct iovec *local, int local_count)
 {
-    size_t limit = ep->domain->info->tx_attr->iov_limit;
+    const struct ros2_domain *domain = ep->domain;
+    const size_t limit = domain->info->tx_attr->iov_limit;
+    struct transfer t = {
+        .ep = ep,
+        .op = op,
+        .write = write,
+        .gather = limit < 1            ? 1
+                  : limit < GATHER_MAX ? (int)limit
+                                       : GATHER_MAX,
+        .max = domain->info->ep_attr->max_msg_size,
+    };
+    void *desc;
 
-    return limit < 1 ? 1 : limit < GATHER_MAX ? (int)limit : GATHER_MAX;
+    for (int i = 0; domain->local_keys && i < local_count && !t.own_mr; i++)
+        t.own_mr = local[i].iov_len > 0 && !ofi_region_covers(domain, &local[i], !write, &desc);
+    if (t.own_mr)
+        t.gather = 1;
+    return t;
 }
 
 /* -- the two verbs -- */
@@ -137,9 +183,7 @@ static int gather_max(const struct ros2_ep *ep)
 int ofi_put(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struct ros2_remote *dst,
             int dstcnt, const void *msg, size_t msg_len, struct ros2_op *op)
 {
-    const struct transfer t = {.ep = ep, .op = op, .write = true};
     const struct iovec message = {(void *)(uintptr_t)msg, msg_len};
-    int gather = gather_max(ep);
 
     ofi_domain_own(ep->domain);
     int rc = check(ep, "put", src, srccnt, dst, dstcnt, ROS2_REGION_REMOTE_WRITE, op);
@@ -149,12 +193,15 @@ int ofi_put(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struc
         return -EMSGSIZE;
     if (ep->state != OFI_EP_OPEN || !ep->usable || ep->down)
         return -ENOTCONN;
-    if (walk(NULL, gather, src, dst, dstcnt) > ep->free_count ||
-        (msg_len > 0 && ofi_message_room(ep, msg_len) < 0))
+    const struct transfer t = plan(ep, op, true, src, srccnt);
+    const unsigned transfers = walk(&t, src, dst, dstcnt, false);
+    if (transfers > OFI_WORKS)
+        return -EMSGSIZE;
+    if (transfers > ep->free_count || (msg_len > 0 && ofi_message_room(ep, msg_len) < 0))
         return -EAGAIN;
     op->plugin[OFI_OP_STATUS] = 0;
     op->plugin[OFI_OP_PARTS] = 1; /* until all parts are counted */
-    walk(&t, gather, src, dst, dstcnt);
+    walk(&t, src, dst, dstcnt, true);
     /* Without memory for the message the peer would never hear of its data. */
     if (msg_len > 0 && !ep->down && ofi_message_push(ep, &message, 1, msg_len, op) < 0) {
         op->plugin[OFI_OP_STATUS] = (uint64_t)(int64_t)-ECONNRESET;
@@ -167,20 +214,21 @@ int ofi_put(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struc
 int ofi_get(struct ros2_ep *ep, const struct iovec *dst, int dstcnt, const struct ros2_remote *src,
             int srccnt, struct ros2_op *op)
 {
-    const struct transfer t = {.ep = ep, .op = op};
-    int gather = gather_max(ep);
-
     ofi_domain_own(ep->domain);
     int rc = check(ep, "get", dst, dstcnt, src, srccnt, ROS2_REGION_REMOTE_READ, op);
     if (rc < 0)
         return rc;
     if (ep->state != OFI_EP_OPEN || !ep->usable || ep->down)
         return -ENOTCONN;
-    if (walk(NULL, gather, dst, src, srccnt) > ep->free_count)
+    const struct transfer t = plan(ep, op, false, dst, dstcnt);
+    const unsigned transfers = walk(&t, dst, src, srccnt, false);
+    if (transfers > OFI_WORKS)
+        return -EMSGSIZE;
+    if (transfers > ep->free_count)
         return -EAGAIN;
     op->plugin[OFI_OP_STATUS] = 0;
     op->plugin[OFI_OP_PARTS] = 1;
-    walk(&t, gather, dst, src, srccnt);
+    walk(&t, dst, src, srccnt, true);
     ofi_ep_part_done(ep, op, 0);
     return 0;
 }

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two things that libfabric 1.17 does with devices, and that we must not have.
+ *
+ * It keeps what is registered in a cache, with all rights, and registered after it was closed: a peer would still reach it. To
+ * notice memory that goes away it also patches the C library's own calls. No hint turns that off, only the environment, or a
+ * monitor of memory that does not start: one is given to it here. That holds for all who use the same copy of libfabric.
+ *
+ * librdmacm opens each device once in a process, and a forked child inherits that: it would drive its parent's queues. So a
+ * process whose parent had devices open gets none. Owner: none; any thread. */
+#include "config.h"
+
+#include "transports/ofi/rdma.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <rdma/fi_errno.h>
+#include <rdma/fi_ext.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define DEVICES     "/sys/class/infiniband"
+#define CONNECTIONS "/dev/infiniband/rdma_cm"
+
+/* -- the cache -- */
+
+static int refuse_start(struct fid_mem_monitor *monitor)
+{
+    (void)monitor;
+    return -FI_ENOSYS;
+}
+
+static void no_stop(struct fid_mem_monitor *monitor)
+{
+    (void)monitor;
+}
+
+static int refuse_subscribe(struct fid_mem_monitor *monitor, const void *addr, size_t len)
+{
+    (void)monitor, (void)addr, (void)len;
+    return -FI_ENOSYS;
+}
+
+static void no_unsubscribe(struct fid_mem_monitor *monitor, const void *addr, size_t len)
+{
+    (void)monitor, (void)addr, (void)len;
+}
+
+static bool never_valid(struct fid_mem_monitor *monitor, const void *addr, size_t len)
+{
+    (void)monitor, (void)addr, (void)len;
+    return false;
+}
+
+static struct fi_ops_mem_monitor no_monitor_ops = {
+    .size = sizeof no_monitor_ops,
+    .start = refuse_start,
+    .stop = no_stop,
+    .subscribe = refuse_subscribe,
+    .unsubscribe = no_unsubscribe,
+    .valid = never_valid,
+};
+
+/* libfabric keeps it for good. */
+static struct fid_mem_monitor no_monitor = {
+    .fid = {.fclass = FI_CLASS_MEM_MONITOR},
+    .export_ops = &no_monitor_ops,
+};
+
+/* Whether it worked is seen by ofi_rdma_check_revokes(): another user of libfabric may have been first. */
+static void turn_cache_off(void)
+{
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+
+    if (!atomic_flag_test_and_set(&done))
+        (void)fi_import(FI_VERSION(1, 17), "mr_cache", NULL, 0, 0, &no_monitor.fid, NULL);
+}
+
+int ofi_rdma_check_revokes(struct ros2_domain *domain)
+{
+    const size_t len = 4096;
+    struct fid_mr *mr[2] = {0};
+    void *page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool cached = false;
+    int rc = page == MAP_FAILED ? -ENOMEM : 0;
+
+    /* Out of the cache both are the same registration. */
+    for (int i = 0; rc == 0 && i < 2; i++)
+        rc = fi_mr_reg(domain->fi, page, len, FI_REMOTE_READ, 0, 0, 0, &mr[i], NULL);
+    if (rc == 0)
+        cached = fi_mr_key(mr[0]) == fi_mr_key(mr[1]);
+    for (int i = 0; i < 2; i++)
+        if (mr[i])
+            fi_close(&mr[i]->fid);
+    if (page != MAP_FAILED)
+        munmap(page, len);
+    if (cached)
+        return domain->host->fail(
+            ENOTSUP,
+            "%s: libfabric's cache of registered memory is in use in this process, so that "
+            "deregistering would not end access; set FI_MR_CACHE_MAX_COUNT=0",
+            domain->name);
+    return rc < 0 ? ofi_domain_complain(domain, "register memory (see ulimit -l)", rc) : 0;
+}
+
+/* -- which processes may use devices -- */
+
+static atomic_int user; /* the first process that looked for devices here; 0: none */
+
+static int refuse_child(const struct ros2_host *host, int parent)
+{
+    return host->fail(
+        ENOTSUP,
+        "ofi+verbs: process %d had devices open when it forked this one, which cannot "
+        "use them; name another transport to fall back to",
+        parent);
+}
+
+int ofi_rdma_claim(struct ros2_domain *domain)
+{
+    int none = 0;
+
+    if (!atomic_compare_exchange_strong(&user, &none, domain->pid) && none != domain->pid)
+        return refuse_child(domain->host, none);
+    turn_cache_off();
+    return 0;
+}
+
+static bool has_device(void)
+{
+    DIR *devices = opendir(DEVICES);
+    const struct dirent *entry;
+    bool found = false;
+
+    while (devices && !found && (entry = readdir(devices)) != NULL)
+        found = entry->d_name[0] != '.';
+    if (devices)
+        closedir(devices);
+    return found;
+}
+
+int ofi_rdma_available(const struct ros2_host *host)
+{
+    const int first = atomic_load(&user);
+
+    if (first != 0 && first != getpid())
+        return refuse_child(host, first);
+    if (!has_device())
+        return host->fail(ENODEV, "ofi+verbs: no RDMA device is up here; rdma link lists them");
+    if (access(CONNECTIONS, R_OK | W_OK) < 0)
+        return host->fail(errno,
+                          "ofi+verbs: %s: %s; connections are made through it (module "
+                          "rdma_ucm)",
+                          CONNECTIONS, strerrordesc_np(errno));
+    return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a provider that drives a device asks for beyond the rest. */
+#ifndef OFI_RDMA_H
+#define OFI_RDMA_H
+
+#include "transports/ofi/domain.h"
+
+/* As transport.h says of available. */
+int ofi_rdma_available(const struct ros2_host *host);
+/* Before libfabric looks at devices. -ENOTSUP, with its text: in this process they cannot be used. */
+int ofi_rdma_claim(struct ros2_domain *domain);
+/* Whether a region's memory is out of reach once it is closed; -ENOTSUP, with its text, where it is not. */
+int ofi_rdma_check_revokes(struct ros2_domain *domain);
+
+#endif
