@@ -56,5 +56,6 @@ dist_man_MANS = \
 	man/ros2_rmdir.3 \
 	man/ros2_stat.3 \
 	man/ros2_transport.3 \
+	man/ros2_transports.3 \
 	man/ros2_unlink.3 \
 	man/ros2_write.3

@@ -70,6 +70,23 @@ void ros2_disconnect(struct ros2_client *client);
  * Threads: any. Does not block. Never NULL; a constant. */
 const char *ros2_transport(const struct ros2_client *client);
 
+/** A transport as ros2_transports() tells of it. */
+struct ros2_transport_state {
+    char name[32];
+    int offered;   /* 1: the daemon lists it in data.transport */
+    int usable;    /* 1: this process can use it, as far as can be seen without a connection */
+    int chosen;    /* 1: carries this client's file data */
+    char why[480]; /* cause and way out where it is not usable; else "" */
+};
+
+/** All transports that the daemon offers, by its preference, then the others that libros2 comes with and those
+ * that setting transport names.
+ * client  borrowed until return.    list  room for capacity entries, the caller's; may be NULL with capacity 0.
+ * Returns how many there are, which may be more than capacity; 36 at most. Threads: any, at once. Blocks: reads plugins from
+ * disk. Cannot fail. */
+size_t ros2_transports(const struct ros2_client *client, struct ros2_transport_state *list,
+                       size_t capacity);
+
 /** Round trip of one empty message on the data plane, over the calling thread's channel, which is connected when it is
  * not yet: so it tells whether the data plane can be reached.
  * client  borrowed until return.    rtt_ns_p  nanoseconds, connecting included; untouched on failure; may be NULL.

@@ -167,6 +167,7 @@ static void free_client(struct ros2_client *client)
     ros2i_registration_forget(client);
     free(client->retired);
     free(client->shm_dir);
+    free(client->refusal);
     ros2i_wipe(client, sizeof(*client));
     free(client);
 }

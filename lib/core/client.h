@@ -25,13 +25,21 @@ struct ros2i_queue_number {
 
 struct ros2i_closing;
 
+/* Why a transport was not chosen. */
+struct ros2i_refusal {
+    char name[ROS2I_TRANSPORT_NAME_MAX];
+    char why[480];
+};
+
 struct ros2_client {
     /* Fixed after connect. */
     uint64_t serial; /* unique in the process, never 0: the key of per-thread caches */
     struct ros2i_control *control;
     const struct ros2_transport_ops *ops; /* a forked child may change to child_ops */
     const struct ros2_transport_ops
-        *child_ops;               /* for a forked child that cannot use ops; NULL: there is none */
+        *child_ops;                /* for a forked child that cannot use ops; NULL: there is none */
+    struct ros2i_refusal *refusal; /* of transports that were tried before */
+    unsigned refusal_count;
     struct ros2i_session session; /* wiped with the client */
     uint64_t timeout_ns;
     int checksum;

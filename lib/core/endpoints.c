@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -159,6 +160,20 @@ static bool name_at(const struct ros2_client *client, const char *wanted, unsign
     return false;
 }
 
+/* For ros2_transports(): without memory it is forgotten. */
+static void remember_refusal(struct ros2_client *client, const char *name)
+{
+    struct ros2i_refusal *grown =
+        realloc(client->refusal, (client->refusal_count + 1) * sizeof(*grown));
+
+    if (!grown)
+        return;
+    client->refusal = grown;
+    grown += client->refusal_count++;
+    snprintf(grown->name, sizeof(grown->name), "%s", name);
+    snprintf(grown->why, sizeof(grown->why), "%s", ros2i_error());
+}
+
 /* The transport behind place index that any process can use. */
 static const struct ros2_transport_ops *next_for_children(const struct ros2_client *client,
                                                           const char *wanted, unsigned index)
@@ -200,6 +215,7 @@ int ros2i_endpoints_choose(struct ros2_client *client, const char *wanted, uint6
             return 0;
         }
         ros2i_log(ROS2_LOG_INFO, "core", "transport %s is not usable: %s", name, ros2i_error());
+        remember_refusal(client, name);
         if (used < sizeof(causes))
             used += (size_t)snprintf(causes + used, sizeof(causes) - used, "%stransport %s: %s",
                                      used > 0 ? "; " : "", name, ros2i_error());

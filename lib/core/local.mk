@@ -33,6 +33,7 @@ libcore_la_SOURCES = \
 	lib/core/settings.c \
 	lib/core/settings_file.c \
 	lib/core/spin.c \
+	lib/core/transports.c \
 	lib/core/unsynced.c \
 	lib/core/url.c \
 	lib/core/worker.c

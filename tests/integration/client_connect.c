@@ -244,6 +244,32 @@ static void the_first_transport_that_works_is_taken(void **state)
     assert_ok(connect_on(NULL, NULL, used));
 }
 
+static void transports_are_told_with_the_reason_for_the_choice(void **state)
+{
+    struct ros2_connect_options options = daemon_options(d);
+    struct ros2_client *client;
+    struct ros2_transport_state list[36];
+    bool tcp = false, nowhere = false, shm = false;
+    (void)state;
+    options.transport = "nowhere,tcp";
+    assert_ok(ros2_connect(d->url, &options, &client));
+    size_t count = ros2_transports(client, NULL, 0);
+    assert_in_range(count, 3, 36);
+    assert_int_equal(ros2_transports(client, list, 36), count);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(list[i].usable || list[i].why[0]);
+        assert_int_equal(list[i].chosen, strcmp(list[i].name, "tcp") == 0);
+        if (list[i].chosen)
+            tcp = list[i].offered && list[i].usable;
+        if (strcmp(list[i].name, "nowhere") == 0)
+            nowhere = !list[i].offered && !list[i].usable && strstr(list[i].why, "data.transport");
+        if (strcmp(list[i].name, "shm") == 0)
+            shm = list[i].usable;
+    }
+    assert_true(tcp && nowhere && shm);
+    ros2_disconnect(client);
+}
+
 /* What lies at the path may be nothing, nobody's, or another daemon's: then it is not taken, and the next one is. */
 static void assert_not_taken(const char *shm_dir, int error)
 {
@@ -379,6 +405,7 @@ int main(void)
         cmocka_unit_test(plaintext_is_for_loopback_only),
         cmocka_unit_test(bad_arguments_are_refused_with_the_part_that_is_wrong),
         cmocka_unit_test(the_first_transport_that_works_is_taken),
+        cmocka_unit_test(transports_are_told_with_the_reason_for_the_choice),
         cmocka_unit_test(shared_memory_is_taken_from_the_sessions_own_daemon_only),
         cmocka_unit_test(the_daemons_log_has_the_clients_name),
         cmocka_unit_test(two_clients_in_one_process_do_not_know_of_each_other),

@@ -225,6 +225,17 @@ def an_interrupted_bench_removes_its_file(d):
 
 
 @case
+def transports_tells_which_and_why(d):
+    rows = {row["name"]: row for row in json.loads(d.good("transports", "--transport", "tcp", "--json"))}
+    assert [name for name, row in rows.items() if row["chosen"]] == ["tcp"], rows
+    assert rows["tcp"]["offered"] and rows["tcp"]["usable"] and rows["tcp"]["reason"] == "chosen"
+    assert not rows["ofi+tcp"]["offered"] and rows["ofi+tcp"]["reason"], rows
+    text = d.good("transports", "--transport", "tcp").decode()
+    assert re.search(r"^\* tcp +yes +yes +chosen$", text, re.M), text
+    assert len(text.splitlines()) == 1 + len(rows)
+
+
+@case
 def bench_does_not_overwrite_a_file_unasked(d):
     with open(f"{d.store}/precious", "wb") as f:
         f.write(b"x" * 8192)

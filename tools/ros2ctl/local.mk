@@ -27,6 +27,7 @@ ros2ctl_SOURCES = \
 	tools/ros2ctl/bench_run.c \
 	tools/ros2ctl/bench_report.c \
 	tools/ros2ctl/ping.c \
+	tools/ros2ctl/transports.c \
 	tools/ros2ctl/tls.c
 ros2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 ros2ctl_CFLAGS = $(program_cflags)

@@ -33,6 +33,7 @@ static const struct verb {
     {"sum", ctl_sum, "PATH...", "SHA-256 of files, printed as sha256sum does"},
     {"bench", ctl_bench, "[WORKLOAD]", "measure reads and writes"},
     {"ping", ctl_ping, "", "measure round trips to the daemon"},
+    {"transports", ctl_transports, "", "show the ways that file data can take"},
     {"tls", ctl_tls, "init", "make a CA, server and client certificates"},
 };
 
