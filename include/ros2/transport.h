@@ -232,7 +232,7 @@ struct ros2_transport_ops {
     const struct ros2_transport_ops *(*variant)(const char *name);
 
     /* -- optional: may be NULL, or absent -- */
-    /* Whether this process can open domains: 0, or -ENODEV, -EACCES, -ENOTSUP (a forked child of one that had devices open)
+    /* Whether this process can open domains: 0, or -ENODEV, -EACCES, -ENOMEM (too little may be locked), -ENOTSUP (a forked child of one that had devices open)
      * with a text. Opens no device and takes no lock. Any thread. */
     int (*available)(const struct ros2_host *host);
 };

@@ -49,6 +49,7 @@ struct ros2_domain {
     bool woken;       /* event_fd has been written */
     unsigned linger_count;
     uint64_t timer_ns;                      /* when timer_fd fires; 0: off */
+    uint64_t beat_ns;                       /* the next heartbeat; 0: none is needed */
     struct ofi_queue queue[OFI_QUEUES_MAX]; /* completions; made as endpoints come */
     unsigned queue_count;
 

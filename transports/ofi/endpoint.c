@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "transports/ofi/descriptors.h"
+#include "transports/ofi/heartbeat.h"
 #include "transports/ofi/linger.h"
 #include "transports/ofi/listener.h"
 #include "transports/ofi/message.h"
@@ -91,6 +92,7 @@ int ofi_ep_create(struct ros2_domain *domain, struct fi_info *info, enum ofi_ep_
         ofi_ep_bury(ep);
         return rc;
     }
+    ofi_heartbeat_start(domain);
     *ep_p = ep;
     return 0;
 }

@@ -24,7 +24,7 @@ enum ofi_ep_state {
     OFI_EP_FREED,     /* waiting until nothing refers to it */
 };
 
-enum ofi_work_kind { OFI_WORK_RECEIVE, OFI_WORK_FRAGMENT, OFI_WORK_RMA };
+enum ofi_work_kind { OFI_WORK_RECEIVE, OFI_WORK_FRAGMENT, OFI_WORK_RMA, OFI_WORK_HEARTBEAT };
 
 /* Something that libfabric was given and has not yet completed. */
 struct ofi_work {
@@ -58,6 +58,7 @@ struct ros2_ep {
     TAILQ_ENTRY(ros2_ep) ready_link; /* domain: ready, when in_ready */
     struct ofi_mark ended;           /* when fi was closed, or the endpoint went down */
     uint64_t linger_until_ns;
+    unsigned answers, answers_seen, misses; /* see heartbeat.c; answers: transfers that completed */
 
     struct ros2_op *done_first, *done_last; /* completed, not yet told */
 

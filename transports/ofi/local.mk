@@ -9,6 +9,7 @@ ros2_transport_ofi_la_SOURCES = \
 	transports/ofi/descriptors.c \
 	transports/ofi/domain.c \
 	transports/ofi/endpoint.c \
+	transports/ofi/heartbeat.c \
 	transports/ofi/linger.c \
 	transports/ofi/listener.c \
 	transports/ofi/message.c \

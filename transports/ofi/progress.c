@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 
 #include "transports/ofi/endpoint.h"
+#include "transports/ofi/heartbeat.h"
 #include "transports/ofi/linger.h"
 #include "transports/ofi/listener.h"
 #include "transports/ofi/message.h"
@@ -92,6 +93,7 @@ static void completed(struct ofi_work *work, size_t len)
         return;
     }
     struct ros2_op *op = work->op;
+    ep->answers++;
     ep->rma_count -= work->kind == OFI_WORK_RMA;
     ofi_ep_give_work(ep, work);
     ofi_ep_part_done(ep, op, 0);
@@ -180,6 +182,7 @@ static void timer_fired(struct ros2_domain *domain)
         return; /* it is a moment behind our clock: it will wake us */
     domain->timer_ns = 0;
     ofi_linger_expire(domain, domain->host->now_ns());
+    ofi_heartbeat(domain, domain->host->now_ns());
 }
 
 int ofi_progress(struct ros2_domain *domain)

@@ -13,14 +13,20 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <rdma/fi_errno.h>
 #include <rdma/fi_ext.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define DEVICES     "/sys/class/infiniband"
 #define CONNECTIONS "/dev/infiniband/rdma_cm"
+/* Bytes: bounce memory of a client's channel, fragments and queues. */
+#define NEEDED (5u << 20)
 
 /* -- the cache -- */
 
@@ -139,6 +145,28 @@ static bool has_device(void)
     return found;
 }
 
+/* As the kernel asks when it pins memory for a device. */
+static bool may_lock_any(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    return syscall(SYS_capget, &header, data) == 0 &&
+           (data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
+}
+
+static int check_lock_limit(const struct ros2_host *host)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur >= NEEDED || may_lock_any())
+        return 0;
+    return host->fail(ENOMEM,
+                      "ofi+verbs: this process may lock %llu KiB of memory, and each connection "
+                      "needs %u; raise the limit (ulimit -l, LimitMEMLOCK=)",
+                      (unsigned long long)limit.rlim_cur >> 10, NEEDED >> 10);
+}
+
 int ofi_rdma_available(const struct ros2_host *host)
 {
     const int first = atomic_load(&user);
@@ -152,5 +180,5 @@ int ofi_rdma_available(const struct ros2_host *host)
                           "ofi+verbs: %s: %s; connections are made through it (module "
                           "rdma_ucm)",
                           CONNECTIONS, strerrordesc_np(errno));
-    return 0;
+    return check_lock_limit(host);
 }

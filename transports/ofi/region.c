@@ -36,7 +36,7 @@ struct ros2_region {
 
 static int refuse(const struct ros2_host *host, int err, size_t len)
 {
-    if (err == ENOMEM)
+    if (err == ENOMEM || err == EPERM) /* EPERM: the limit is 0 */
         return host->fail(ENOMEM,
                           "register memory: libfabric cannot pin %zu bytes; raise the limit of "
                           "locked memory (ulimit -l)",
