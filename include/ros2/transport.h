@@ -231,7 +231,7 @@ struct ros2_transport_ops {
     /* The transport "PLUGIN+NAME", a constant, or NULL: there is none of that name. Any thread. */
     const struct ros2_transport_ops *(*variant)(const char *name);
 
-    /* -- optional: may be NULL, or absent -- */
+    /* -- optional: may be NULL -- */
     /* Whether this process can open domains: 0, or -ENODEV, -EACCES, -ENOMEM (too little may be locked), -ENOTSUP (a forked child of one that had devices open)
      * with a text. Opens no device and takes no lock. Any thread. */
     int (*available)(const struct ros2_host *host);

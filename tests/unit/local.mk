@@ -127,9 +127,19 @@ unit_programs += \
 	tests/unit/ofi_hostile_test \
 	tests/unit/ofi_process_test
 endif
-tests_unit_ofi_hostile_test_SOURCES = tests/unit/ofi_hostile_test.c $(transport_pair)
+ofi_peer = tests/unit/ofi_peer.c tests/unit/ofi_peer.h
+tests_unit_ofi_hostile_test_SOURCES = tests/unit/ofi_hostile_test.c $(ofi_peer) $(transport_pair)
 tests_unit_ofi_hostile_test_CPPFLAGS = $(AM_CPPFLAGS) $(LIBFABRIC_CFLAGS)
 tests_unit_ofi_hostile_test_LDADD = $(test_base) $(LIBFABRIC_LIBS)
+# Where there is a device: run by tests/rdma only.
+if HAVE_CMOCKA
+if HAVE_LIBFABRIC
+check_PROGRAMS += tests/unit/ofi_keys_test
+endif
+endif
+tests_unit_ofi_keys_test_SOURCES = tests/unit/ofi_keys_test.c $(ofi_peer) $(transport_pair)
+tests_unit_ofi_keys_test_CPPFLAGS = $(AM_CPPFLAGS) $(LIBFABRIC_CFLAGS)
+tests_unit_ofi_keys_test_LDADD = $(test_base) $(LIBFABRIC_LIBS)
 tests_unit_ofi_process_test_SOURCES = tests/unit/ofi_process_test.c $(transport_pair)
 tests_unit_ofi_process_test_LDADD = $(test_base)
 

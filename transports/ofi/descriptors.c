@@ -26,11 +26,12 @@
 /* libfabric 1.17 receives the first bytes of a connection with a socket that blocks. */
 #define RECEIVE_US 1000
 
-static bool is_socket(int fd, unsigned long ino)
+/* Of a device it is a character special file that events of connections come from. */
+static bool is_ours(int fd, unsigned long ino)
 {
     struct stat st;
 
-    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == ino;
+    return fstat(fd, &st) == 0 && (S_ISSOCK(st.st_mode) || S_ISCHR(st.st_mode)) && st.st_ino == ino;
 }
 
 static void each(int epoll_fd, void (*visit)(int fd))
@@ -45,7 +46,7 @@ static void each(int epoll_fd, void (*visit)(int fd))
         return; /* no /proc: they stay as they are */
     while (fgets(line, sizeof line, list))
         if (sscanf(line, "tfd: %d events: %*x data: %*x pos:%*i ino:%lx", &fd, &ino) == 2 &&
-            is_socket(fd, ino))
+            is_ours(fd, ino))
             visit(fd);
     fclose(list);
 }

@@ -191,7 +191,7 @@ int ofi_domain_open(const struct ofi_provider *provider, const struct ros2_domai
         return host->fail(ENOMEM, "%s: open a domain: out of memory", name);
     init(domain, provider, options);
     int rc = open_fds(domain);
-    if (rc == 0 && provider->rdma)
+    if (rc == 0)
         rc = ofi_rdma_claim(domain);
     if (rc == 0)
         rc = find_provider(domain);
@@ -279,6 +279,8 @@ static int try_wait(struct ros2_domain *domain)
     int rc = fi_trywait(domain->fabric, &eq, 1);
 
     for (unsigned i = 0; rc == 0 && i < domain->queue_count; i++) {
+        if (domain->queue[i].broken)
+            continue;
         struct fid *cq = &domain->queue[i].cq->fid;
         errno = 0;
         rc = fi_trywait(domain->fabric, &cq, 1);

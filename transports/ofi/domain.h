@@ -48,6 +48,7 @@ struct ros2_domain {
     bool in_progress; /* one of them is progress() */
     bool woken;       /* event_fd has been written */
     unsigned linger_count;
+    unsigned accepting;                     /* endpoints in that state */
     uint64_t timer_ns;                      /* when timer_fd fires; 0: off */
     uint64_t beat_ns;                       /* the next heartbeat; 0: none is needed */
     struct ofi_queue queue[OFI_QUEUES_MAX]; /* completions; made as endpoints come */

@@ -54,6 +54,7 @@ static int make_fi(struct ros2_ep *ep, struct fi_info *info)
     struct ros2_domain *domain = ep->domain;
     int rc = fi_endpoint(domain->fi, info, &ep->fi, ep);
 
+    ep->took = rc == 0;
     if (rc == 0)
         rc = fi_ep_bind(ep->fi, &domain->eq->fid, 0);
     if (rc == 0)
@@ -68,12 +69,13 @@ static int make_fi(struct ros2_ep *ep, struct fi_info *info)
 int ofi_ep_create(struct ros2_domain *domain, struct fi_info *info, enum ofi_ep_state state,
                   struct ros2_ep **ep_p)
 {
-    struct ros2_ep *ep = calloc(1, sizeof *ep);
+    struct ros2_ep *ep = *ep_p = calloc(1, sizeof *ep);
 
     if (!ep)
         return domain->host->fail(ENOMEM, "%s: connection: out of memory", domain->name);
     ep->domain = domain;
     ep->state = state;
+    domain->accepting += state == OFI_EP_ACCEPTING;
     TAILQ_INSERT_TAIL(&domain->eps, ep, link);
     int rc = ofi_queue_take(domain, &ep->queue);
     if (rc == 0) {
@@ -93,7 +95,6 @@ int ofi_ep_create(struct ros2_domain *domain, struct fi_info *info, enum ofi_ep_
         return rc;
     }
     ofi_heartbeat_start(domain);
-    *ep_p = ep;
     return 0;
 }
 
@@ -166,6 +167,7 @@ void ofi_ep_established(struct ros2_ep *ep, const void *greeting, size_t len)
 
     if (ep->state != OFI_EP_CONNECTING && ep->state != OFI_EP_ACCEPTING)
         return;
+    ep->misses = 0;
     if (ep->state == OFI_EP_CONNECTING) {
         if (ofi_greeting_decode(greeting, len, &peer) < 0 || peer.window < 2 ||
             peer.fragment != OFI_FRAGMENT) {
@@ -179,6 +181,7 @@ void ofi_ep_established(struct ros2_ep *ep, const void *greeting, size_t len)
         if (ep->handler.connected)
             ep->handler.connected(ep->arg, ep);
     } else {
+        ep->domain->accepting--;
         ep->state = OFI_EP_OPEN;
         ep->usable = true;
         ofi_listener_accepted(ep);
@@ -315,6 +318,7 @@ void ofi_ep_unlink(struct ros2_ep *ep)
                                                            : &domain->eps;
 
     TAILQ_REMOVE(list, ep, link);
+    domain->accepting -= ep->state == OFI_EP_ACCEPTING;
     if (ep->in_ready)
         TAILQ_REMOVE(&domain->ready, ep, ready_link);
     ep->in_ready = false;

@@ -50,6 +50,7 @@ struct ros2_ep {
     bool down;    /* ends with `error` once all that was received is delivered */
     bool bye;     /* our last message has left */
     bool in_ready;
+    bool took; /* the request that it was made of is its own */
     bool left; /* its place in the queue is another's */
     int error;
     union ofi_address peer;
@@ -90,7 +91,8 @@ void ofi_ep_abort(struct ros2_ep *ep);
 
 /* -- for the other files -- */
 
-/* Makes an endpoint of info, with its receives posted. */
+/* Makes an endpoint of info, with its receives posted. Where that fails *ep_p is NULL, or is freed at the end of the turn and
+ * tells whether it took the request over. */
 int ofi_ep_create(struct ros2_domain *domain, struct fi_info *info, enum ofi_ep_state state,
                   struct ros2_ep **ep_p);
 /* The connection stands; greeting: the peer's. Runs callbacks. */

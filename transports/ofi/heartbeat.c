@@ -14,6 +14,8 @@
 
 #define INTERVAL_NS 2000000000ull
 #define MISSES      3u
+/* How long a connection may take to come about. */
+#define CONNECT_BEATS 5u
 
 static void ask(struct ros2_ep *ep)
 {
@@ -35,9 +37,12 @@ static void ask(struct ros2_ep *ep)
 
 static void beat(struct ros2_ep *ep)
 {
-    if (ep->state != OFI_EP_OPEN || ep->down)
+    if (ep->down)
         return;
-    if (ep->answers != ep->answers_seen) {
+    if (ep->state != OFI_EP_OPEN) {
+        if (++ep->misses >= CONNECT_BEATS)
+            ofi_ep_down(ep, -ETIMEDOUT);
+    } else if (ep->answers != ep->answers_seen) {
         ep->answers_seen = ep->answers;
         ep->misses = 0;
     } else if (ep->free_count == OFI_WORKS) {

@@ -16,6 +16,8 @@
 
 #define ACCEPTS_PER_TURN 64
 #define REJECTS_AT_CLOSE 4096
+/* Connections that were asked for and do not stand yet: each holds memory, and on a device a queue pair. */
+#define ACCEPTING_MAX 512u
 
 struct fi_info *ofi_info_with_address(struct ros2_domain *domain, const union ofi_address *address,
                                       bool local)
@@ -137,8 +139,15 @@ void ofi_listener_pause(struct ros2_listener *listener, int paused)
 
 /* -- who asks -- */
 
-static void reject(struct ros2_listener *listener, struct fi_info *info)
+/* taken: an endpoint was made of the request, and is closed. */
+static void reject(struct ros2_listener *listener, struct fi_info *info, bool taken)
 {
+    struct fid_ep *ep;
+
+    /* Of a device libfabric 1.17 forgets who asked without freeing it; an endpoint takes that over, and frees it. */
+    if (listener->domain->provider->rdma && !taken &&
+        fi_endpoint(listener->domain->fi, info, &ep, NULL) == 0)
+        fi_close(&ep->fid);
     fi_reject(listener->pep, info->handle, NULL, 0);
 }
 
@@ -149,11 +158,12 @@ static void asked(struct ros2_listener *listener, struct fi_info *info, const vo
     struct ros2_domain *domain = listener->domain;
     struct ofi_greeting theirs;
     uint8_t bytes[OFI_GREETING];
-    struct ros2_ep *ep;
+    struct ros2_ep *ep = NULL;
 
     if (ofi_greeting_decode(data, len, &theirs) < 0 || theirs.window < 2 ||
-        theirs.fragment != OFI_FRAGMENT || ofi_ep_create(domain, info, OFI_EP_ACCEPTING, &ep) < 0) {
-        reject(listener, info);
+        theirs.fragment != OFI_FRAGMENT || domain->accepting >= ACCEPTING_MAX ||
+        ofi_ep_create(domain, info, OFI_EP_ACCEPTING, &ep) < 0) {
+        reject(listener, info, ep && ep->took);
         return;
     }
     ep->window = ep->credits = theirs.window;
@@ -164,7 +174,7 @@ static void asked(struct ros2_listener *listener, struct fi_info *info, const vo
     if (fi_accept(ep->fi, bytes, sizeof bytes) < 0) {
         ofi_ep_unlink(ep);
         ofi_ep_bury(ep);
-        reject(listener, info); /* frees what the endpoint refers to until it is closed */
+        reject(listener, info, true); /* frees what the endpoint refers to until it is closed */
     }
 }
 
@@ -187,7 +197,7 @@ static bool next_who_asks(struct ros2_listener *listener, bool take)
         if (take)
             asked(listener, cm->info, cm->data, (size_t)n - sizeof *cm);
         else
-            reject(listener, cm->info);
+            reject(listener, cm->info, false);
         fi_freeinfo(cm->info);
     }
     return true;

@@ -57,8 +57,13 @@ static int read_events(struct ros2_domain *domain)
             count += event_error(domain);
             continue;
         }
-        if (n < (ssize_t)sizeof *cm)
+        if (n == 0 || n == -FI_EAGAIN)
             break;
+        /* A connection that could not be asked for: libfabric 1.17 does not say whose, so its deadline ends it. */
+        if (n < (ssize_t)sizeof *cm) {
+            count++;
+            continue;
+        }
         struct ros2_ep *ep = cm->fid->context;
         count++;
         if (event == FI_CONNECTED)
@@ -122,12 +127,24 @@ static void failed(struct ofi_queue *queue)
     ofi_ep_down(ep, error.err == FI_ETRUNC ? -EPROTO : -ECONNRESET);
 }
 
-static int read_completions(struct ofi_queue *queue)
+/* A queue that cannot be read any more, as when its device is gone, takes its connections with it. */
+static void give_up(struct ros2_domain *domain, struct ofi_queue *queue, int err)
+{
+    struct ros2_ep *ep;
+
+    domain->host->fail(-err, "%s: completion queue: %s", domain->name, fi_strerror(-err));
+    queue->broken = true;
+    TAILQ_FOREACH(ep, &domain->eps, link)
+    if (ep->queue == queue)
+        ofi_ep_down(ep, -EIO);
+}
+
+static int read_completions(struct ros2_domain *domain, struct ofi_queue *queue)
 {
     struct fi_cq_msg_entry entry[BATCH];
     int count = 0;
 
-    while (count < COMPLETIONS_PER_TURN) {
+    while (count < COMPLETIONS_PER_TURN && !queue->broken) {
         ssize_t n = fi_cq_read(queue->cq, entry, BATCH);
         if (n == -FI_EAVAIL) {
             failed(queue);
@@ -136,6 +153,8 @@ static int read_completions(struct ofi_queue *queue)
         }
         if (n <= 0) {
             queue->drains += n == -FI_EAGAIN;
+            if (n < 0 && n != -FI_EAGAIN)
+                give_up(domain, queue, (int)n);
             break;
         }
         queue->completed += (uint64_t)n;
@@ -209,7 +228,7 @@ int ofi_progress(struct ros2_domain *domain)
     count += events;
     /* A message must not be read before the event that its connection stands. */
     for (unsigned i = 0; events < EVENTS_PER_TURN && i < domain->queue_count; i++)
-        count += read_completions(&domain->queue[i]);
+        count += read_completions(domain, &domain->queue[i]);
     count += run_ready(domain);
     domain->in_progress = false;
     ofi_domain_leave(domain);

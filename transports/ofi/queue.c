@@ -57,7 +57,8 @@ int ofi_queue_take(struct ros2_domain *domain, struct ofi_queue **queue_p)
 {
     unsigned i = 0;
 
-    while (i < domain->queue_count && domain->queue[i].used == domain->queue[i].capacity)
+    while (i < domain->queue_count &&
+           (domain->queue[i].broken || domain->queue[i].used == domain->queue[i].capacity))
         i++;
     if (i == OFI_QUEUES_MAX)
         return domain->host->fail(
@@ -85,6 +86,6 @@ struct ofi_mark ofi_mark_now(const struct ofi_queue *queue)
 
 bool ofi_mark_passed(const struct ofi_mark *mark)
 {
-    return !mark->queue || mark->queue->drains != mark->drains ||
+    return !mark->queue || mark->queue->broken || mark->queue->drains != mark->drains ||
            mark->queue->completed >= mark->posted;
 }

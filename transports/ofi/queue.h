@@ -14,6 +14,7 @@ struct ros2_domain;
 struct ofi_queue {
     struct fid_cq *cq;
     unsigned capacity, used; /* endpoints */
+    bool broken;             /* it is read no more, and takes no more */
     /* Completions of an endpoint may still lie in cq when it is closed. None does once cq was seen empty since (drains), or
      * once as many were read (completed) as transfers had been posted before: a peer that keeps cq full holds up nobody. */
     uint64_t drains, posted, completed;

@@ -5,14 +5,15 @@
  * notice memory that goes away it also patches the C library's own calls. No hint turns that off, only the environment, or a
  * monitor of memory that does not start: one is given to it here. That holds for all who use the same copy of libfabric.
  *
- * librdmacm opens each device once in a process, and a forked child inherits that: it would drive its parent's queues. So a
- * process whose parent had devices open gets none. Owner: none; any thread. */
+ * librdmacm opens each device once in a process, as soon as libfabric starts, and a forked child inherits that: it would drive
+ * its parent's queues. So a process whose parent had devices open gets none. Owner: none; any thread. */
 #include "config.h"
 
 #include "transports/ofi/rdma.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <linux/capability.h>
 #include <rdma/fi_errno.h>
 #include <rdma/fi_ext.h>
@@ -23,7 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define DEVICES     "/sys/class/infiniband"
+#define PORT_STATES "/sys/class/infiniband/*/ports/*/state"
 #define CONNECTIONS "/dev/infiniband/rdma_cm"
 /* Bytes: bounce memory of a client's channel, fragments and queues. */
 #define NEEDED (5u << 20)
@@ -86,15 +87,24 @@ int ofi_rdma_check_revokes(struct ros2_domain *domain)
 {
     const size_t len = 4096;
     struct fid_mr *mr[2] = {0};
-    void *page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *page = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     bool cached = false;
     int rc = page == MAP_FAILED ? -ENOMEM : 0;
 
-    /* Out of the cache both are the same registration. */
+    if (strcmp(domain->info->fabric_attr->name, "Ethernet-iWARP") == 0)
+        rc = domain->host->fail(ENOTSUP,
+                                "%s: on iWARP the target of a get is open to writes of every peer; "
+                                "use transport tcp",
+                                domain->name);
+    if (rc < 0 && page != MAP_FAILED)
+        munmap(page, len);
+    if (rc < 0)
+        return rc;
+    /* Out of the cache both are the same registration; or none, since the cache asks for all rights, and this page is not to
+     * be written. */
     for (int i = 0; rc == 0 && i < 2; i++)
         rc = fi_mr_reg(domain->fi, page, len, FI_REMOTE_READ, 0, 0, 0, &mr[i], NULL);
-    if (rc == 0)
-        cached = fi_mr_key(mr[0]) == fi_mr_key(mr[1]);
+    cached = rc == -FI_EFAULT || (rc == 0 && fi_mr_key(mr[0]) == fi_mr_key(mr[1]));
     for (int i = 0; i < 2; i++)
         if (mr[i])
             fi_close(&mr[i]->fid);
@@ -126,22 +136,30 @@ int ofi_rdma_claim(struct ros2_domain *domain)
 {
     int none = 0;
 
-    if (!atomic_compare_exchange_strong(&user, &none, domain->pid) && none != domain->pid)
+    if (!atomic_compare_exchange_strong(&user, &none, domain->pid) && none != domain->pid &&
+        domain->provider->rdma)
         return refuse_child(domain->host, none);
-    turn_cache_off();
+    if (domain->provider->rdma)
+        turn_cache_off();
     return 0;
 }
 
-static bool has_device(void)
+/* A port that is up: its state begins with 4, ACTIVE. */
+static bool has_port(void)
 {
-    DIR *devices = opendir(DEVICES);
-    const struct dirent *entry;
+    glob_t ports = {0};
     bool found = false;
 
-    while (devices && !found && (entry = readdir(devices)) != NULL)
-        found = entry->d_name[0] != '.';
-    if (devices)
-        closedir(devices);
+    if (glob(PORT_STATES, 0, NULL, &ports) == 0) {
+        for (size_t i = 0; i < ports.gl_pathc && !found; i++) {
+            int fd = open(ports.gl_pathv[i], O_RDONLY | O_CLOEXEC);
+            char state = 0;
+            found = fd >= 0 && read(fd, &state, 1) == 1 && state == '4';
+            if (fd >= 0)
+                close(fd);
+        }
+        globfree(&ports);
+    }
     return found;
 }
 
@@ -173,8 +191,9 @@ int ofi_rdma_available(const struct ros2_host *host)
 
     if (first != 0 && first != getpid())
         return refuse_child(host, first);
-    if (!has_device())
-        return host->fail(ENODEV, "ofi+verbs: no RDMA device is up here; rdma link lists them");
+    if (!has_port())
+        return host->fail(ENODEV,
+                          "ofi+verbs: no port of an RDMA device is up here; rdma link lists them");
     if (access(CONNECTIONS, R_OK | W_OK) < 0)
         return host->fail(errno,
                           "ofi+verbs: %s: %s; connections are made through it (module "

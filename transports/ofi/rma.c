@@ -173,7 +173,8 @@ static struct transfer plan(struct ros2_ep *ep, struct ros2_op *op, bool write,
 
     for (int i = 0; domain->local_keys && i < local_count && !t.own_mr; i++)
         t.own_mr = local[i].iov_len > 0 && !ofi_region_covers(domain, &local[i], !write, &desc);
-    if (t.own_mr)
+    /* Some devices scatter no read. */
+    if (t.own_mr || (!write && domain->provider->rdma))
         t.gather = 1;
     return t;
 }
