@@ -24,4 +24,4 @@ bench_tcp_stream_LDADD = libbase.la
 bench_ros2_io_SOURCES = bench/ros2_io.c $(bench_common)
 bench_ros2_io_LDADD = libros2.la libbase.la
 
-EXTRA_DIST += bench/README.md bench/compare bench/compare-shm bench/harness.py bench/plot
+EXTRA_DIST += bench/README.md bench/compare bench/compare-shm bench/figure5 bench/harness.py bench/plot
