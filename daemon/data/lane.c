@@ -63,6 +63,7 @@ int ros2d_lane_open(struct ros2d_lane *lane)
         .size = sizeof(options),
         .host = &ros2i_host,
         .max_message = ROS2I_WIRE_MESSAGE_MAX,
+        .local = lane->listen.address,
         .send_queue = (256u << 10) + credits * 1024, /* a reply and a put for each credit, always */
     };
     int rc = ros2i_plugin_open_domain(lane->ops, &options, &lane->domain);

@@ -122,6 +122,9 @@ struct ros2_domain_options {
     const struct ros2_host *host; /* borrowed for the domain's life */
     uint32_t max_message; /* bytes; a longer message from a peer closes its endpoint. 0: 64 KiB */
     uint32_t send_queue;  /* bytes one endpoint may hold for unsent copied messages. 0: 256 KiB */
+    /* Which device, where a transport has several: the one with the address `local` (as listen() takes it) or on the way to
+     * `peer` (as connect() does). Borrowed for the call; NULL: any. */
+    const char *local, *peer;
     const struct ros2_shared_memory
         *memory; /* borrowed for the domain's life; NULL: no memory is shared */
 };
@@ -232,9 +235,10 @@ struct ros2_transport_ops {
     const struct ros2_transport_ops *(*variant)(const char *name);
 
     /* -- optional: may be NULL -- */
-    /* Whether this process can open domains: 0, or -ENODEV, -EACCES, -ENOMEM (too little may be locked), -ENOTSUP (a forked child of one that had devices open)
+    /* Whether this process can open domains, and connect to peer (as connect() takes it; NULL: to anybody) as far as can be
+     * seen without a connection: 0, or -ENODEV, -EACCES, -ENOMEM (too little may be locked), -EHOSTUNREACH, -ENOTSUP (a forked child of one that had devices open)
      * with a text. Opens no device and takes no lock. Any thread. */
-    int (*available)(const struct ros2_host *host);
+    int (*available)(const struct ros2_host *host, const char *peer);
 };
 
 /** The plugin's entry point. Returns a constant, never NULL. */

@@ -118,9 +118,20 @@ static int reach_local(struct ros2_client *client, const struct ros2i_endpoint *
         text);
 }
 
+/* Of an endpoint of the network. */
+static const char *first_address(const struct ros2_client *client,
+                                 const struct ros2i_endpoint *endpoint,
+                                 char buf[ROS2I_CHANNEL_ADDRESS_MAX])
+{
+    int len = snprintf(buf, ROS2I_CHANNEL_ADDRESS_MAX, "%s%s",
+                       endpoint->address[0] == ':' ? client->host[0] : "", endpoint->address);
+    return len > 0 && len < ROS2I_CHANNEL_ADDRESS_MAX ? buf : NULL;
+}
+
 static int try_transport(struct ros2_client *client, const char *name, uint64_t deadline_ns)
 {
     const struct ros2i_endpoint *endpoint = find_endpoint(&client->session, name);
+    char address[ROS2I_CHANNEL_ADDRESS_MAX];
     int rc;
 
     if (!endpoint)
@@ -128,7 +139,7 @@ static int try_transport(struct ros2_client *client, const char *name, uint64_t 
                           "this ros2d does not offer it; list it in ros2d's data.transport");
     rc = ros2i_plugin_transport(name, &client->ops);
     if (rc == 0 && client->ops->available)
-        rc = client->ops->available(&ros2i_host);
+        rc = client->ops->available(&ros2i_host, first_address(client, endpoint, address));
     if (rc < 0)
         return rc;
     return is_local(endpoint) ? reach_local(client, endpoint, deadline_ns) : 0;
@@ -192,7 +203,7 @@ static const struct ros2_transport_ops *next_for_children(const struct ros2_clie
 
 void ros2i_endpoints_after_fork(struct ros2_client *client)
 {
-    if (!client->child_ops || client->ops->available(&ros2i_host) == 0)
+    if (!client->child_ops || client->ops->available(&ros2i_host, NULL) == 0)
         return;
     ros2i_log(ROS2_LOG_INFO, "core", "transport %s is not usable: %s; instead: %s",
               client->ops->name, ros2i_error(), client->child_ops->name);

@@ -51,7 +51,7 @@ static void judge(const struct ros2_client *client, struct ros2_transport_state 
     }
     int rc = ros2i_plugin_transport(state->name, &ops);
     if (rc == 0 && ops->available)
-        rc = ops->available(&ros2i_host);
+        rc = ops->available(&ros2i_host, NULL);
     if (rc < 0) {
         state->usable = 0;
         snprintf(state->why, sizeof(state->why), "%s", ros2i_error());

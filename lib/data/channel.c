@@ -307,6 +307,7 @@ int ros2i_channel_create(const struct ros2i_channel_options *options,
         .size = sizeof(domain_options),
         .host = options->host,
         .max_message = ROS2I_WIRE_MESSAGE_MAX,
+        .peer = options->address_count > 0 ? options->address[0] : NULL,
         .memory = ch->view ? ros2i_shared_view_memory(ch->view) : NULL,
     };
     rc = ros2i_plugin_open_domain(ch->ops, &domain_options, &ch->domain);

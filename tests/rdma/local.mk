@@ -6,7 +6,7 @@ EXTRA_DIST += \
 	tests/rdma/boot-guest \
 	tests/rdma/evidence \
 	tests/rdma/guest-init \
-	tests/rdma/limits \
+	tests/rdma/choices \
 	tests/rdma/make-guest \
 	tests/rdma/one-machine \
 	tests/rdma/run \

@@ -7,6 +7,7 @@
 #include "transports/ofi/domain.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <rdma/fi_errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
+#include "transports/ofi/address.h"
 #include "transports/ofi/descriptors.h"
 #include "transports/ofi/endpoint.h"
 #include "transports/ofi/linger.h"
@@ -32,8 +34,26 @@ int ofi_domain_complain(const struct ros2_domain *domain, const char *what, int 
     return domain->host->fail(-rc, "%s: %s: %s", domain->name, what, fi_strerror(-rc));
 }
 
-static int find_provider(struct ros2_domain *domain)
+/* libfabric's words for an address; nothing for the wildcard, which is every device's. */
+static bool name_address(const char *address, char node[OFI_ADDRESS_TEXT], char port[8])
 {
+    union ofi_address parsed;
+    static const struct in6_addr any6;
+
+    if (ofi_address_parse(address, &parsed) < 0)
+        return false;
+    if (parsed.any.sa_family == AF_INET ? parsed.v4.sin_addr.s_addr == 0
+                                        : memcmp(&parsed.v6.sin6_addr, &any6, sizeof any6) == 0)
+        return false;
+    return getnameinfo(&parsed.any, (socklen_t)ofi_address_len(&parsed), node, OFI_ADDRESS_TEXT,
+                       port, 8, NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+}
+
+static int find_provider(struct ros2_domain *domain, const struct ros2_domain_options *options)
+{
+    const char *address = options->local ? options->local : options->peer;
+    char node[OFI_ADDRESS_TEXT], port[8];
+    const bool named = domain->provider->rdma && address && name_address(address, node, port);
     const char *provider = domain->provider->provider;
     struct fi_info *hints = fi_allocinfo();
     int rc = -FI_ENOMEM;
@@ -53,17 +73,18 @@ static int find_provider(struct ros2_domain *domain)
     hints->tx_attr->msg_order = FI_ORDER_SAW | FI_ORDER_SAS;
     hints->fabric_attr->prov_name = strdup(provider);
     if (hints->fabric_attr->prov_name)
-        rc = fi_getinfo(API_VERSION, NULL, NULL, 0, hints, &domain->info);
+        rc = fi_getinfo(API_VERSION, named ? node : NULL, named && !options->local ? port : NULL,
+                        named && options->local ? FI_SOURCE : 0, hints, &domain->info);
     fi_freeinfo(hints);
 out:
     if (rc == -FI_ENODATA)
-        return domain->host->fail(ENODEV,
-                                  "%s: libfabric has no provider \"%s\" with connections and "
-                                  "put/get here%s",
-                                  domain->name, provider,
-                                  domain->provider->rdma
-                                      ? "; rdma link lists the devices that are up"
-                                      : "; fi_info -l lists what it has");
+        return domain->host->fail(
+            ENODEV,
+            "%s: libfabric has no provider \"%s\" with connections and "
+            "put/get here%s%s%s",
+            domain->name, provider, named ? " for address " : "", named ? node : "",
+            domain->provider->rdma ? "; rdma link lists the devices that are up"
+                                   : "; fi_info -l lists what it has");
     return rc < 0 ? ofi_domain_complain(domain, "fi_getinfo", rc) : 0;
 }
 
@@ -194,7 +215,7 @@ int ofi_domain_open(const struct ofi_provider *provider, const struct ros2_domai
     if (rc == 0)
         rc = ofi_rdma_claim(domain);
     if (rc == 0)
-        rc = find_provider(domain);
+        rc = find_provider(domain, options);
     if (rc == 0)
         rc = open_fabric(domain);
     if (rc == 0 && provider->rdma)

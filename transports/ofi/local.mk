@@ -7,6 +7,7 @@ ros2_transport_ofi_la_SOURCES = \
 	transports/ofi/address.c \
 	transports/ofi/backlog.c \
 	transports/ofi/descriptors.c \
+	transports/ofi/device.c \
 	transports/ofi/domain.c \
 	transports/ofi/endpoint.c \
 	transports/ofi/heartbeat.c \

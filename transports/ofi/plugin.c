@@ -7,13 +7,13 @@
 
 #include <string.h>
 
+#include "transports/ofi/device.h"
 #include "transports/ofi/domain.h"
 #include "transports/ofi/endpoint.h"
 #include "transports/ofi/linger.h"
 #include "transports/ofi/listener.h"
 #include "transports/ofi/message.h"
 #include "transports/ofi/progress.h"
-#include "transports/ofi/rdma.h"
 #include "transports/ofi/region.h"
 #include "transports/ofi/rma.h"
 
@@ -54,7 +54,7 @@ static int open_verbs(const struct ros2_domain_options *options, struct ros2_dom
 static const struct ros2_transport_ops variants[] = {
     OPS("ofi+tcp", open_tcp, 0, NULL),
     OPS("ofi+verbs", open_verbs, ROS2_TRANSPORT_REVOKES | ROS2_TRANSPORT_LOCAL_REGIONS,
-        ofi_rdma_available),
+        ofi_device_available),
 };
 
 static const struct ros2_transport_ops *find_variant(const char *name)

@@ -5,8 +5,8 @@
 
 #include "transports/ofi/domain.h"
 
-/* As transport.h says of available. */
-int ofi_rdma_available(const struct ros2_host *host);
+/* -ENOTSUP, with its text: devices are another process's, see rdma.c. Takes no lock. */
+int ofi_rdma_check_process(const struct ros2_host *host);
 /* Before libfabric starts, which opens devices whatever provider is asked for. -ENOTSUP, with its text: the domain is to use
  * them, and in this process that cannot be. */
 int ofi_rdma_claim(struct ros2_domain *domain);
