@@ -67,6 +67,7 @@ int ros2_connect(const char *url, const struct ros2_connect_options *options,
 void ros2_disconnect(struct ros2_client *client);
 
 /** The transport that carries this client's file data, chosen by ros2_connect() for the client's life: "shm", "tcp", ...
+ * Only a forked child that cannot use a device of its parent changes to the next one of the list.
  * Threads: any. Does not block. Never NULL; a constant. */
 const char *ros2_transport(const struct ros2_client *client);
 

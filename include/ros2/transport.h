@@ -236,8 +236,8 @@ struct ros2_transport_ops {
 
     /* -- optional: may be NULL -- */
     /* Whether this process can open domains, and connect to peer (as connect() takes it; NULL: to anybody) as far as can be
-     * seen without a connection: 0, or -ENODEV, -EACCES, -ENOMEM (too little may be locked), -EHOSTUNREACH, -ENOTSUP (a forked child of one that had devices open)
-     * with a text. Opens no device and takes no lock. Any thread. */
+     * seen without a connection: 0, or with a text -ENODEV, -EACCES, -ENOMEM (too little may be locked), -EHOSTUNREACH, -ENOTSUP
+     * (a forked child of one that had devices open). Opens no device and takes no lock. Any thread. */
     int (*available)(const struct ros2_host *host, const char *peer);
 };
 

@@ -118,28 +118,28 @@ static int reach_local(struct ros2_client *client, const struct ros2i_endpoint *
         text);
 }
 
-/* Of an endpoint of the network. */
-static const char *first_address(const struct ros2_client *client,
-                                 const struct ros2i_endpoint *endpoint,
-                                 char buf[ROS2I_CHANNEL_ADDRESS_MAX])
+/* Of the transport that was just loaded. */
+static int check_available(const struct ros2_client *client)
 {
-    int len = snprintf(buf, ROS2I_CHANNEL_ADDRESS_MAX, "%s%s",
-                       endpoint->address[0] == ':' ? client->host[0] : "", endpoint->address);
-    return len > 0 && len < ROS2I_CHANNEL_ADDRESS_MAX ? buf : NULL;
+    char address[ROS2I_HOSTS_MAX][ROS2I_CHANNEL_ADDRESS_MAX];
+
+    if (!client->ops->available)
+        return 0;
+    return client->ops->available(
+        &ros2i_host, ros2i_endpoints_of_queue(client, 0, address) > 0 ? address[0] : NULL);
 }
 
 static int try_transport(struct ros2_client *client, const char *name, uint64_t deadline_ns)
 {
     const struct ros2i_endpoint *endpoint = find_endpoint(&client->session, name);
-    char address[ROS2I_CHANNEL_ADDRESS_MAX];
     int rc;
 
     if (!endpoint)
         return ros2i_fail(EPROTONOSUPPORT,
                           "this ros2d does not offer it; list it in ros2d's data.transport");
     rc = ros2i_plugin_transport(name, &client->ops);
-    if (rc == 0 && client->ops->available)
-        rc = client->ops->available(&ros2i_host, first_address(client, endpoint, address));
+    if (rc == 0)
+        rc = check_available(client);
     if (rc < 0)
         return rc;
     return is_local(endpoint) ? reach_local(client, endpoint, deadline_ns) : 0;

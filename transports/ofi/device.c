@@ -114,7 +114,7 @@ static int check_way(const struct ros2_host *host, const char *peer)
         find_interface(&local, interface) < 0 || has_device(interface))
         return 0; /* or cannot be told here: to connect says more */
     return host->fail(EHOSTUNREACH,
-                      "ofi+verbs: the way to %s is interface %s, which is no RDMA device's; let "
+                      "the way to %s is interface %s, which is no RDMA device's; let "
                       "data.listen or data.advertise of ros2d name an address of its device",
                       peer, interface);
 }
@@ -138,7 +138,7 @@ static int check_lock_limit(const struct ros2_host *host)
     if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur >= NEEDED || may_lock_any())
         return 0;
     return host->fail(ENOMEM,
-                      "ofi+verbs: this process may lock %llu KiB of memory, and each connection "
+                      "this process may lock %llu KiB of memory, and each connection "
                       "needs %u; raise the limit (ulimit -l, LimitMEMLOCK=)",
                       (unsigned long long)limit.rlim_cur >> 10, NEEDED >> 10);
 }
@@ -150,11 +150,10 @@ int ofi_device_available(const struct ros2_host *host, const char *peer)
     if (rc < 0)
         return rc;
     if (!any_begins(PORT_STATES, "4")) /* 4: ACTIVE */
-        return host->fail(ENODEV,
-                          "ofi+verbs: no port of an RDMA device is up here; rdma link lists them");
+        return host->fail(ENODEV, "no port of an RDMA device is up here; rdma link lists them");
     if (access(CONNECTIONS, R_OK | W_OK) < 0)
         return host->fail(errno,
-                          "ofi+verbs: %s: %s; connections are made through it (module "
+                          "%s: %s; connections are made through it (module "
                           "rdma_ucm)",
                           CONNECTIONS, strerrordesc_np(errno));
     rc = check_lock_limit(host);

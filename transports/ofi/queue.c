@@ -62,7 +62,9 @@ int ofi_queue_take(struct ros2_domain *domain, struct ofi_queue **queue_p)
         i++;
     if (i == OFI_QUEUES_MAX)
         return domain->host->fail(
-            ENOBUFS, "%s: connection: the %u completion queues of this thread are full",
+            ENOBUFS,
+            "%s: connection: the %u completion queues of this thread are full; more data threads "
+            "have more",
             domain->name, OFI_QUEUES_MAX);
     if (i == domain->queue_count) {
         int rc = open_queue(domain);

@@ -77,29 +77,25 @@ int ofi_rdma_check_revokes(struct ros2_domain *domain)
 {
     const size_t len = 4096;
     struct fid_mr *mr[2] = {0};
-    void *page = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bool cached = false;
-    int rc = page == MAP_FAILED ? -ENOMEM : 0;
+    int rc = 0;
 
     if (strcmp(domain->info->fabric_attr->name, "Ethernet-iWARP") == 0)
-        rc = domain->host->fail(ENOTSUP,
-                                "%s: on iWARP the target of a get is open to writes of every peer; "
-                                "use transport tcp",
-                                domain->name);
-    if (rc < 0 && page != MAP_FAILED)
-        munmap(page, len);
-    if (rc < 0)
-        return rc;
+        return domain->host->fail(ENOTSUP,
+                                  "%s: on iWARP the target of a get is open to writes of every "
+                                  "peer; use transport tcp",
+                                  domain->name);
+    void *page = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return ofi_domain_complain(domain, "map a page", -errno);
     /* Out of the cache both are the same registration; or none, since the cache asks for all rights, and this page is not to
      * be written. */
     for (int i = 0; rc == 0 && i < 2; i++)
         rc = fi_mr_reg(domain->fi, page, len, FI_REMOTE_READ, 0, 0, 0, &mr[i], NULL);
-    cached = rc == -FI_EFAULT || (rc == 0 && fi_mr_key(mr[0]) == fi_mr_key(mr[1]));
+    const bool cached = rc == -FI_EFAULT || (rc == 0 && fi_mr_key(mr[0]) == fi_mr_key(mr[1]));
     for (int i = 0; i < 2; i++)
         if (mr[i])
             fi_close(&mr[i]->fid);
-    if (page != MAP_FAILED)
-        munmap(page, len);
+    munmap(page, len);
     if (cached)
         return domain->host->fail(
             ENOTSUP,
@@ -115,11 +111,10 @@ static atomic_int user; /* the first process that looked for devices here; 0: no
 
 static int refuse_child(const struct ros2_host *host, int parent)
 {
-    return host->fail(
-        ENOTSUP,
-        "ofi+verbs: process %d had devices open when it forked this one, which cannot "
-        "use them; name another transport to fall back to",
-        parent);
+    return host->fail(ENOTSUP,
+                      "process %d had devices open when it forked this one, which cannot "
+                      "use them; name another transport to fall back to",
+                      parent);
 }
 
 int ofi_rdma_claim(struct ros2_domain *domain)
