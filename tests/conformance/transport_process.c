@@ -15,9 +15,33 @@
 
 /* -- a peer that dies -- */
 
-#define CONNECT "connect" /* as the first argument: only connect to the second */
+/* As the first argument: only connect to the second, say who is to be killed last, and wait. */
+#define CONNECT "connect"
+#define CONNECT_AND_FORK \
+    "connect-and-fork" /* with a child that drops what it inherited, and lives on */
 
-static void child_connects_and_waits(const char *address)
+static pid_t fork_a_child_that_stays(struct ros2_domain *domain)
+{
+    int dropped[2];
+    char byte;
+
+    if (pipe(dropped) < 0)
+        _exit(1);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        pair_ops->domain_close(domain);
+        alarm(60); /* a test that fails does not end it */
+        if (write(dropped[1], "x", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    if (pid < 0 || read(dropped[0], &byte, 1) != 1)
+        _exit(1);
+    return pid;
+}
+
+static void connect_and_wait(const char *address, bool forks)
 {
     struct pair_side side = {.domain = pair_domain(0, 0)};
 
@@ -25,7 +49,8 @@ static void child_connects_and_waits(const char *address)
         _exit(1);
     while (!side.connected)
         pair_ops->progress(side.domain);
-    const struct iovec iov = {(void *)(uintptr_t) "hello", 5};
+    pid_t last = forks ? fork_a_child_that_stays(side.domain) : getpid();
+    const struct iovec iov = {&last, sizeof last};
     if (pair_ops->send(side.ep, &iov, 1, NULL) < 0)
         _exit(1);
     for (;;)
@@ -57,26 +82,42 @@ static void acceptor_open(struct acceptor *a)
     assert_int_equal(pair_ops->listener_address(a->listener, a->address, sizeof a->address), 0);
 }
 
-static void the_death_of_the_peers_process_is_told(void **state)
+static void death_is_told(const char *how)
 {
     struct acceptor a;
+    pid_t last;
     int status;
 
-    (void)state;
     acceptor_open(&a);
     const pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         /* A program of its own: a child could not use a device that its parent has open. */
-        execl("/proc/self/exe", "transport_process", CONNECT, a.address, NULL);
+        execl("/proc/self/exe", "transport_process", how, a.address, NULL);
         _exit(1);
     }
     side_until(&a.side, a.side.messages == 1);
+    memcpy(&last, a.side.last, sizeof last);
     assert_int_equal(kill(pid, SIGKILL), 0);
     side_until(&a.side, a.side.closed);
     assert_true(a.side.closed_err == -ECONNRESET || a.side.closed_err == -EPIPE);
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (last != pid)
+        assert_int_equal(kill(last, SIGKILL), 0); /* it was still there */
     pair_ops->domain_close(a.side.domain);
+}
+
+static void the_death_of_the_peers_process_is_told(void **state)
+{
+    (void)state;
+    death_is_told(CONNECT);
+}
+
+/* Whoever has dropped a domain holds nothing of it open. */
+static void the_death_of_the_peers_process_is_told_although_a_child_lives_on(void **state)
+{
+    (void)state;
+    death_is_told(CONNECT_AND_FORK);
 }
 
 /* -- a forked child -- */
@@ -120,12 +161,13 @@ static void a_forked_childs_domain_close_leaves_the_parent_alone(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], CONNECT) == 0) {
+    if (argc == 3) {
         pair_group_setup(NULL);
-        child_connects_and_waits(argv[2]);
+        connect_and_wait(argv[2], strcmp(argv[1], CONNECT_AND_FORK) == 0);
     }
     struct CMUnitTest tests[] = {
         cmocka_unit_test(the_death_of_the_peers_process_is_told),
+        cmocka_unit_test(the_death_of_the_peers_process_is_told_although_a_child_lives_on),
         cmocka_unit_test_setup_teardown(a_forked_childs_domain_close_leaves_the_parent_alone,
                                         pair_setup, pair_teardown),
     };
