@@ -48,7 +48,7 @@ void ofi_peer_turn(struct ofi_peer *h);
         }                                                            \
     } while (0)
 
-/* Begins to connect, with this greeting; or with a good one, and is connected. */
+/* Begins to connect, with this greeting (to h->listener, which is made when it is NULL); or with a good one, and is connected. */
 void ofi_peer_dial(struct ofi_peer *h, const void *greeting, size_t len);
 void ofi_peer_dial_well(struct ofi_peer *h, uint16_t window);
 /* What libfabric wants to have with memory of h. */
