@@ -123,7 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                       ROS2_REGION_REMOTE_WRITE | ROS2_REGION_REMOTE_READ};
     const struct ros2_domain_options options = {
         .size = sizeof options, .host = &host, .max_message = 4096};
-    const union tcp_address peer = {.any.sa_family = AF_INET};
+    const union ip_address peer = {.any.sa_family = AF_INET};
     struct ros2_domain *domain;
     struct ros2_region *region[3];
     struct ros2_ep *ep;

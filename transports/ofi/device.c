@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "transports/ofi/address.h"
+#include "transports/address.h"
 #include "transports/ofi/rdma.h"
 
 #define PORT_STATES "/sys/class/infiniband/*/ports/*/state"
@@ -52,7 +52,7 @@ static bool any_begins(const char *pattern, const char *text)
 /* -- the way to a peer -- */
 
 /* The address that this host would talk to the peer from. */
-static int local_address(const union ofi_address *peer, union ofi_address *local_p)
+static int local_address(const union ip_address *peer, union ip_address *local_p)
 {
     socklen_t len = sizeof *local_p;
     int fd = socket(peer->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -60,15 +60,15 @@ static int local_address(const union ofi_address *peer, union ofi_address *local
 
     if (fd < 0)
         return -1;
-    if (connect(fd, &peer->any, (socklen_t)ofi_address_len(peer)) == 0)
+    if (connect(fd, &peer->any, ip_address_len(peer)) == 0)
         rc = getsockname(fd, &local_p->any, &len);
     close(fd);
     return rc;
 }
 
-static bool is_same_host(const union ofi_address *a, const struct sockaddr *other)
+static bool is_same_host(const union ip_address *a, const struct sockaddr *other)
 {
-    const union ofi_address *b = (const void *)other;
+    const union ip_address *b = (const void *)other;
 
     if (!other || other->sa_family != a->any.sa_family)
         return false;
@@ -77,7 +77,7 @@ static bool is_same_host(const union ofi_address *a, const struct sockaddr *othe
     return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0;
 }
 
-static int find_interface(const union ofi_address *local, char name[IFNAMSIZ])
+static int find_interface(const union ip_address *local, char name[IFNAMSIZ])
 {
     struct ifaddrs *list;
     int rc = -1;
@@ -107,10 +107,10 @@ static bool has_device(const char *interface)
 
 static int check_way(const struct ros2_host *host, const char *peer)
 {
-    union ofi_address address, local;
+    union ip_address address, local;
     char interface[IFNAMSIZ];
 
-    if (ofi_address_parse(peer, &address) < 0 || local_address(&address, &local) < 0 ||
+    if (ip_address_parse(peer, &address) < 0 || local_address(&address, &local) < 0 ||
         find_interface(&local, interface) < 0 || has_device(interface))
         return 0; /* or cannot be told here: to connect says more */
     return host->fail(EHOSTUNREACH,

@@ -15,7 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
-#include "transports/ofi/address.h"
+#include "transports/address.h"
 #include "transports/ofi/descriptors.h"
 #include "transports/ofi/endpoint.h"
 #include "transports/ofi/linger.h"
@@ -35,24 +35,24 @@ int ofi_domain_complain(const struct ros2_domain *domain, const char *what, int 
 }
 
 /* libfabric's words for an address; nothing for the wildcard, which is every device's. */
-static bool name_address(const char *address, char node[OFI_ADDRESS_TEXT], char port[8])
+static bool name_address(const char *address, char node[IP_ADDRESS_TEXT], char port[8])
 {
-    union ofi_address parsed;
+    union ip_address parsed;
     static const struct in6_addr any6;
 
-    if (ofi_address_parse(address, &parsed) < 0)
+    if (ip_address_parse(address, &parsed) < 0)
         return false;
     if (parsed.any.sa_family == AF_INET ? parsed.v4.sin_addr.s_addr == 0
                                         : memcmp(&parsed.v6.sin6_addr, &any6, sizeof any6) == 0)
         return false;
-    return getnameinfo(&parsed.any, (socklen_t)ofi_address_len(&parsed), node, OFI_ADDRESS_TEXT,
+    return getnameinfo(&parsed.any, ip_address_len(&parsed), node, IP_ADDRESS_TEXT,
                        port, 8, NI_NUMERICHOST | NI_NUMERICSERV) == 0;
 }
 
 static int find_provider(struct ros2_domain *domain, const struct ros2_domain_options *options)
 {
     const char *address = options->local ? options->local : options->peer;
-    char node[OFI_ADDRESS_TEXT], port[8];
+    char node[IP_ADDRESS_TEXT], port[8];
     const bool named = domain->provider->rdma && address && name_address(address, node, port);
     const char *provider = domain->provider->provider;
     struct fi_info *hints = fi_allocinfo();

@@ -118,11 +118,11 @@ static int begin_connect(struct ros2_ep *ep)
 int ofi_connect(struct ros2_domain *domain, const char *address,
                 const struct ros2_ep_handler *handler, void *arg, struct ros2_ep **ep_p)
 {
-    union ofi_address peer;
+    union ip_address peer;
     struct ros2_ep *ep = NULL;
 
     ofi_domain_own(domain);
-    if (ofi_address_parse(address, &peer) < 0)
+    if (ip_address_parse(address, &peer) < 0)
         return domain->host->fail(
             EINVAL, "%s: connect to %s: not an address; write HOST:PORT or [V6]:PORT with numbers",
             domain->name, address);
@@ -158,7 +158,7 @@ void ofi_ep_set_handler(struct ros2_ep *ep, const struct ros2_ep_handler *handle
 int ofi_ep_peer(struct ros2_ep *ep, char *buf, size_t len)
 {
     ofi_domain_own(ep->domain);
-    return ofi_address_format(&ep->peer, buf, len);
+    return ip_address_format(&ep->peer, buf, len);
 }
 
 void ofi_ep_established(struct ros2_ep *ep, const void *greeting, size_t len)
@@ -277,9 +277,9 @@ void ofi_ep_cancel(struct ros2_ep *ep, int status)
 
 int ofi_ep_fail(struct ros2_ep *ep, int err, const char *why)
 {
-    char peer[OFI_ADDRESS_TEXT];
+    char peer[IP_ADDRESS_TEXT];
 
-    if (ofi_address_format(&ep->peer, peer, sizeof peer) < 0)
+    if (ip_address_format(&ep->peer, peer, sizeof peer) < 0)
         peer[0] = 0;
     return ep->domain->host->fail(err, "%s: connection with %s: %s", ep->domain->name, peer,
                                   why ? why : "unknown error");

@@ -5,7 +5,7 @@
 
 #include <rdma/fi_endpoint.h>
 
-#include "transports/ofi/address.h"
+#include "transports/address.h"
 #include "transports/ofi/backlog.h"
 #include "transports/ofi/domain.h"
 #include "transports/ofi/wire.h"
@@ -53,7 +53,7 @@ struct ros2_ep {
     bool took; /* the request that it was made of is its own */
     bool left; /* its place in the queue is another's */
     int error;
-    union ofi_address peer;
+    union ip_address peer;
     struct ros2_listener *listener;  /* while ACCEPTING */
     TAILQ_ENTRY(ros2_ep) link;       /* domain: eps, dead, lingering or graveyard */
     TAILQ_ENTRY(ros2_ep) ready_link; /* domain: ready, when in_ready */

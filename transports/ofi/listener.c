@@ -19,11 +19,11 @@
 /* Connections that were asked for and do not stand yet: each holds memory, and on a device a queue pair. */
 #define ACCEPTING_MAX 512u
 
-struct fi_info *ofi_info_with_address(struct ros2_domain *domain, const union ofi_address *address,
+struct fi_info *ofi_info_with_address(struct ros2_domain *domain, const union ip_address *address,
                                       bool local)
 {
     struct fi_info *info = fi_dupinfo(domain->info);
-    const size_t len = ofi_address_len(address);
+    const size_t len = ip_address_len(address);
 
     if (!info)
         return NULL;
@@ -87,10 +87,10 @@ static void close_pep(struct ros2_listener *listener)
 int ofi_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept,
                void *arg, struct ros2_listener **listener_p)
 {
-    union ofi_address local;
+    union ip_address local;
 
     ofi_domain_own(domain);
-    if (ofi_address_parse(address, &local) < 0)
+    if (ip_address_parse(address, &local) < 0)
         return domain->host->fail(
             EINVAL, "%s: listen on %s: not an address; write HOST:PORT or [V6]:PORT with numbers",
             domain->name, address);
@@ -122,7 +122,7 @@ int ofi_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *
 int ofi_listener_address(struct ros2_listener *listener, char *buf, size_t len)
 {
     ofi_domain_own(listener->domain);
-    return ofi_address_format(&listener->local, buf, len);
+    return ip_address_format(&listener->local, buf, len);
 }
 
 void ofi_listener_pause(struct ros2_listener *listener, int paused)

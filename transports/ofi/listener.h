@@ -3,7 +3,7 @@
 #ifndef OFI_LISTENER_H
 #define OFI_LISTENER_H
 
-#include "transports/ofi/address.h"
+#include "transports/address.h"
 #include "transports/ofi/domain.h"
 
 /* owner: the domain's thread. */
@@ -13,7 +13,7 @@ struct ros2_listener {
     struct fid_eq *eq; /* its own: while it is paused nobody reads it */
     ros2_accept_fn *on_accept;
     void *arg;
-    union ofi_address local;
+    union ip_address local;
     bool paused, closed;
     TAILQ_ENTRY(ros2_listener) link;
 };
@@ -32,7 +32,7 @@ int ofi_listener_progress(struct ros2_listener *listener);
 void ofi_listener_accepted(struct ros2_ep *ep);
 /* The domain's description of the provider with an address of ours (local) or a peer's in it. fi_freeinfo it. NULL: no
  * memory. */
-struct fi_info *ofi_info_with_address(struct ros2_domain *domain, const union ofi_address *address,
+struct fi_info *ofi_info_with_address(struct ros2_domain *domain, const union ip_address *address,
                                       bool local);
 
 #endif

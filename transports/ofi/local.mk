@@ -4,7 +4,7 @@
 if HAVE_LIBFABRIC
 pkglib_LTLIBRARIES += ros2_transport_ofi.la
 ros2_transport_ofi_la_SOURCES = \
-	transports/ofi/address.c \
+	transports/address.c \
 	transports/ofi/backlog.c \
 	transports/ofi/descriptors.c \
 	transports/ofi/device.c \

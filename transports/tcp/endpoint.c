@@ -52,7 +52,7 @@ static void set_options(int fd)
                          sizeof option[i].value);
 }
 
-int tcp_ep_create(struct ros2_domain *domain, int fd, const union tcp_address *peer,
+int tcp_ep_create(struct ros2_domain *domain, int fd, const union ip_address *peer,
                   enum tcp_ep_state state, struct ros2_ep **ep_p)
 {
     struct ros2_ep *ep = calloc(1, sizeof *ep);
@@ -111,11 +111,11 @@ int tcp_ep_greet(struct ros2_ep *ep)
 int tcp_connect(struct ros2_domain *domain, const char *address,
                 const struct ros2_ep_handler *handler, void *arg, struct ros2_ep **ep_p)
 {
-    union tcp_address peer;
+    union ip_address peer;
     struct ros2_ep *ep;
 
     tcp_domain_own(domain);
-    if (tcp_address_parse(address, &peer) < 0)
+    if (ip_address_parse(address, &peer) < 0)
         return domain->host->fail(
             EINVAL, "tcp: connect %s: not an address; write HOST:PORT or [V6]:PORT with numbers",
             address);
@@ -128,7 +128,7 @@ int tcp_connect(struct ros2_domain *domain, const char *address,
         return rc;
     tcp_ep_set_handler(ep, handler, arg);
     /* A failure at once is told like a later one, by closed(). */
-    if (connect(fd, &peer.any, tcp_address_len(&peer)) < 0 && errno != EINPROGRESS &&
+    if (connect(fd, &peer.any, ip_address_len(&peer)) < 0 && errno != EINPROGRESS &&
         errno != EINTR) {
         ep->error = -errno;
         tcp_ep_ready(ep);
@@ -167,7 +167,7 @@ void tcp_ep_set_handler(struct ros2_ep *ep, const struct ros2_ep_handler *handle
 int tcp_ep_peer(struct ros2_ep *ep, char *buf, size_t len)
 {
     tcp_domain_own(ep->domain);
-    return tcp_address_format(&ep->peer, buf, len);
+    return ip_address_format(&ep->peer, buf, len);
 }
 
 /* -- sending -- */
@@ -358,9 +358,9 @@ int tcp_ep_receive(struct ros2_ep *ep)
 
 int tcp_ep_fail(struct ros2_ep *ep, int err, const char *why)
 {
-    char peer[TCP_ADDRESS_TEXT];
+    char peer[IP_ADDRESS_TEXT];
 
-    if (tcp_address_format(&ep->peer, peer, sizeof peer) < 0)
+    if (ip_address_format(&ep->peer, peer, sizeof peer) < 0)
         peer[0] = 0;
     return ep->domain->host->fail(err, "tcp: connection with %s: %s", peer,
                                   why ? why : "unknown error");

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "ros2/transport.h"
-#include "transports/tcp/address.h"
+#include "transports/address.h"
 #include "transports/tcp/domain.h"
 #include "transports/tcp/queue.h"
 #include "transports/tcp/receive.h"
@@ -36,7 +36,7 @@ struct ros2_ep {
     int error; /* negative: sending failed; the connection ends once all received is delivered */
     struct ros2_ep_handler handler;
     void *arg;
-    union tcp_address peer;
+    union ip_address peer;
 
     struct tcp_list link;        /* domain: eps, dead, lingering or graveyard */
     struct tcp_list ready_link;  /* domain: ready */
@@ -52,7 +52,7 @@ struct ros2_ep {
 };
 
 /* Takes over fd (closed on failure). An accepted endpoint is open, a connecting one is not. 0, -ENOMEM, ... */
-int tcp_ep_create(struct ros2_domain *domain, int fd, const union tcp_address *peer,
+int tcp_ep_create(struct ros2_domain *domain, int fd, const union ip_address *peer,
                   enum tcp_ep_state state, struct ros2_ep **ep_p);
 int tcp_connect(struct ros2_domain *domain, const char *address,
                 const struct ros2_ep_handler *handler, void *arg, struct ros2_ep **ep_p);

@@ -16,7 +16,7 @@
 #define ACCEPTS_PER_TURN 64
 #define REST_NS          100000000ull /* when descriptors have run out */
 
-static int open_socket(struct ros2_domain *domain, const char *text, union tcp_address *address)
+static int open_socket(struct ros2_domain *domain, const char *text, union ip_address *address)
 {
     const int on = 1;
     int err;
@@ -27,7 +27,7 @@ static int open_socket(struct ros2_domain *domain, const char *text, union tcp_a
                                   strerrordesc_np(errno));
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     socklen_t len = sizeof *address;
-    if (bind(fd, &address->any, tcp_address_len(address)) < 0 || listen(fd, BACKLOG) < 0 ||
+    if (bind(fd, &address->any, ip_address_len(address)) < 0 || listen(fd, BACKLOG) < 0 ||
         getsockname(fd, &address->any, &len) < 0) {
         err = errno;
         close(fd);
@@ -41,10 +41,10 @@ static int open_socket(struct ros2_domain *domain, const char *text, union tcp_a
 int tcp_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept,
                void *arg, struct ros2_listener **listener_p)
 {
-    union tcp_address local;
+    union ip_address local;
 
     tcp_domain_own(domain);
-    if (tcp_address_parse(address, &local) < 0)
+    if (ip_address_parse(address, &local) < 0)
         return domain->host->fail(
             EINVAL, "tcp: listen on %s: not an address; write HOST:PORT or [V6]:PORT with numbers",
             address);
@@ -79,7 +79,7 @@ close_fd:
 int tcp_listener_address(struct ros2_listener *listener, char *buf, size_t len)
 {
     tcp_domain_own(listener->domain);
-    return tcp_address_format(&listener->local, buf, len);
+    return ip_address_format(&listener->local, buf, len);
 }
 
 static void update_interest(struct ros2_listener *listener)
@@ -117,9 +117,9 @@ void tcp_listener_close(struct ros2_listener *listener)
 static void rest(struct ros2_listener *listener, int err)
 {
     struct ros2_domain *domain = listener->domain;
-    char local[TCP_ADDRESS_TEXT];
+    char local[IP_ADDRESS_TEXT];
 
-    if (!listener->complained && tcp_address_format(&listener->local, local, sizeof local) == 0)
+    if (!listener->complained && ip_address_format(&listener->local, local, sizeof local) == 0)
         domain->host->log(ROS2_LOG_WARN, "transport/tcp",
                           "accept on %s: %s; raise the limit of open files", local,
                           strerrordesc_np(err));
@@ -129,7 +129,7 @@ static void rest(struct ros2_listener *listener, int err)
     tcp_domain_wake_at(domain, listener->rest_ns);
 }
 
-static void accepted(struct ros2_listener *listener, int fd, const union tcp_address *peer)
+static void accepted(struct ros2_listener *listener, int fd, const union ip_address *peer)
 {
     struct ros2_ep *ep;
 
@@ -150,7 +150,7 @@ int tcp_listener_accept(struct ros2_listener *listener)
     int count = 0;
 
     for (int i = 0; i < ACCEPTS_PER_TURN && listener->fd >= 0 && !listener->paused; i++) {
-        union tcp_address peer;
+        union ip_address peer;
         socklen_t len = sizeof peer;
         int fd = accept4(listener->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "ros2/transport.h"
-#include "transports/tcp/address.h"
+#include "transports/address.h"
 #include "transports/tcp/domain.h"
 
 /* owner: the domain's thread. */
@@ -16,7 +16,7 @@ struct ros2_listener {
     struct ros2_domain *domain;
     ros2_accept_fn *on_accept;
     void *arg;
-    union tcp_address local;
+    union ip_address local;
     bool paused;      /* by the user */
     bool complained;  /* about missing descriptors, since the last success */
     uint64_t rest_ns; /* accepts nothing until then: descriptors ran out; 0: does not rest */

@@ -4,7 +4,7 @@
 
 noinst_LTLIBRARIES += libtransporttcp.la
 libtransporttcp_la_SOURCES = \
-	transports/tcp/address.c \
+	transports/address.c \
 	transports/tcp/domain.c \
 	transports/tcp/endpoint.c \
 	transports/tcp/frame.c \

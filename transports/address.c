@@ -2,7 +2,7 @@
 /* Addresses as text, by the C library's own conversions. Owner: none, pure functions. */
 #include "config.h"
 
-#include "transports/ofi/address.h"
+#include "transports/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-size_t ofi_address_len(const union ofi_address *address)
+socklen_t ip_address_len(const union ip_address *address)
 {
     return address->any.sa_family == AF_INET6 ? sizeof address->v6 : sizeof address->v4;
 }
@@ -27,9 +27,9 @@ static int is_strict(int family, const char *host, const char *port)
     return family == AF_INET6 || inet_pton(AF_INET, host, &v4) == 1;
 }
 
-int ofi_address_parse(const char *text, union ofi_address *address_p)
+int ip_address_parse(const char *text, union ip_address *address_p)
 {
-    char copy[OFI_ADDRESS_TEXT];
+    char copy[IP_ADDRESS_TEXT];
     const struct addrinfo hints = {.ai_family = text[0] == '[' ? AF_INET6 : AF_INET,
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
@@ -53,17 +53,17 @@ int ofi_address_parse(const char *text, union ofi_address *address_p)
         sscanf(port, "%d", &port_number) != 1 || port_number > UINT16_MAX ||
         getaddrinfo(host, port, &hints, &found) != 0)
         return -EINVAL;
-    *address_p = (union ofi_address){0};
+    *address_p = (union ip_address){0};
     memcpy(address_p, found->ai_addr, found->ai_addrlen);
     freeaddrinfo(found);
     return 0;
 }
 
-int ofi_address_format(const union ofi_address *address, char *buf, size_t len)
+int ip_address_format(const union ip_address *address, char *buf, size_t len)
 {
-    char host[OFI_ADDRESS_TEXT], port[8], text[OFI_ADDRESS_TEXT + 16];
+    char host[IP_ADDRESS_TEXT], port[8], text[IP_ADDRESS_TEXT + 16];
 
-    if (getnameinfo(&address->any, (socklen_t)ofi_address_len(address), host, sizeof host, port,
+    if (getnameinfo(&address->any, ip_address_len(address), host, sizeof host, port,
                     sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return -ENOSPC;
     int n = snprintf(text, sizeof text, address->any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
