@@ -5,9 +5,9 @@ if HAVE_LIBFABRIC
 pkglib_LTLIBRARIES += ros2_transport_ofi.la
 ros2_transport_ofi_la_SOURCES = \
 	transports/address.c \
+	transports/rdma_device.c \
 	transports/ofi/backlog.c \
 	transports/ofi/descriptors.c \
-	transports/ofi/device.c \
 	transports/ofi/domain.c \
 	transports/ofi/endpoint.c \
 	transports/ofi/heartbeat.c \

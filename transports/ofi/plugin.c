@@ -7,15 +7,16 @@
 
 #include <string.h>
 
-#include "transports/ofi/device.h"
 #include "transports/ofi/domain.h"
 #include "transports/ofi/endpoint.h"
 #include "transports/ofi/linger.h"
 #include "transports/ofi/listener.h"
 #include "transports/ofi/message.h"
 #include "transports/ofi/progress.h"
+#include "transports/ofi/rdma.h"
 #include "transports/ofi/region.h"
 #include "transports/ofi/rma.h"
+#include "transports/rdma_device.h"
 
 /* The provider's tcp runs in this process: it goes on with a transfer that has begun, whatever becomes of the region. So no
  * ROS2_TRANSPORT_REVOKES. */
@@ -33,6 +34,13 @@ static int open_verbs(const struct ros2_domain_options *options, struct ros2_dom
         .name = "ofi+verbs", .provider = "verbs", .rdma = true};
 
     return ofi_domain_open(&verbs, options, domain_p);
+}
+
+static int verbs_available(const struct ros2_host *host, const char *peer)
+{
+    int rc = ofi_rdma_check_process(host);
+
+    return rc < 0 ? rc : rdma_device_available(host, peer);
 }
 
 #define OPS(full_name, open, its_flags, is_available)                                              \
@@ -54,7 +62,7 @@ static int open_verbs(const struct ros2_domain_options *options, struct ros2_dom
 static const struct ros2_transport_ops variants[] = {
     OPS("ofi+tcp", open_tcp, 0, NULL),
     OPS("ofi+verbs", open_verbs, ROS2_TRANSPORT_REVOKES | ROS2_TRANSPORT_LOCAL_REGIONS,
-        ofi_device_available),
+        verbs_available),
 };
 
 static const struct ros2_transport_ops *find_variant(const char *name)

@@ -3,7 +3,7 @@
  * that their addresses belong to. Owner: none, any thread. */
 #include "config.h"
 
-#include "transports/ofi/device.h"
+#include "transports/rdma_device.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "transports/address.h"
-#include "transports/ofi/rdma.h"
 
 #define PORT_STATES "/sys/class/infiniband/*/ports/*/state"
 #define INTERFACES  "/sys/class/infiniband/*/ports/*/gid_attrs/ndevs/*"
@@ -143,12 +142,8 @@ static int check_lock_limit(const struct ros2_host *host)
                       (unsigned long long)limit.rlim_cur >> 10, NEEDED >> 10);
 }
 
-int ofi_device_available(const struct ros2_host *host, const char *peer)
+int rdma_device_available(const struct ros2_host *host, const char *peer)
 {
-    int rc = ofi_rdma_check_process(host);
-
-    if (rc < 0)
-        return rc;
     if (!any_begins(PORT_STATES, "4")) /* 4: ACTIVE */
         return host->fail(ENODEV, "no port of an RDMA device is up here; rdma link lists them");
     if (access(CONNECTIONS, R_OK | W_OK) < 0)
@@ -156,6 +151,6 @@ int ofi_device_available(const struct ros2_host *host, const char *peer)
                           "%s: %s; connections are made through it (module "
                           "rdma_ucm)",
                           CONNECTIONS, strerrordesc_np(errno));
-    rc = check_lock_limit(host);
+    int rc = check_lock_limit(host);
     return rc < 0 || !peer ? rc : check_way(host, peer);
 }
