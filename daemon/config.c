@@ -52,6 +52,7 @@ static const struct key keys[] = {
     {BOTH(data.advertise), TEXT, NULL, 0, 0, 0},
     {BOTH(data.transport), TEXT, "tcp", 0, 0, 0},
     {BOTH(data.shm_dir), TEXT, NULL, 0, 0, 0},
+    {BOTH(data.trusted_network), SWITCH, NULL, false, 0, 0},
     {BOTH(data.threads), U32, NULL, 1, 1, ROS2I_ENDPOINTS_MAX},
     {BOTH(data.spin_us), U32, NULL, 20, 0, 1000000},
     {BOTH(data.credits), U32, NULL, 64, 1, ROS2I_WIRE_CREDITS_MAX},

@@ -31,6 +31,7 @@ struct ros2d_config {
         char *advertise;        /* host that clients are told; NULL: that of the control plane */
         char *transport;        /* "tcp"; several by preference: "shm,tcp" */
         char *shm_dir;          /* absolute; where shm's sockets go; NULL: shm is not listed */
+        bool trusted_network;   /* false: transports that expose ros2d to their peers are refused */
         uint32_t threads;       /* 1 */
         uint32_t spin_us;       /* 20 */
         uint32_t credits;       /* 64 */

@@ -23,9 +23,9 @@ struct ros2d_config_text {
             *call_timeout_ms;
     } control;
     struct {
-        char *listen, *advertise, *transport, *shm_dir, *threads, *spin_us, *credits, *inline_limit,
-            *max_io, *chunk, *bounce_memory, *checksum, *handshake_timeout_ms, *stall_timeout_ms,
-            *max_channels;
+        char *listen, *advertise, *transport, *shm_dir, *trusted_network, *threads, *spin_us,
+            *credits, *inline_limit, *max_io, *chunk, *bounce_memory, *checksum,
+            *handshake_timeout_ms, *stall_timeout_ms, *max_channels;
     } data;
     struct {
         char *name, *root, *config, *layers, *layer_config;

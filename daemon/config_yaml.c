@@ -43,6 +43,7 @@ static const cyaml_schema_field_t data_fields[] = {
     IN(data, advertise),
     IN(data, transport),
     IN(data, shm_dir),
+    IN(data, trusted_network),
     IN(data, threads),
     IN(data, spin_us),
     IN(data, credits),

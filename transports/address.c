@@ -63,8 +63,8 @@ int ip_address_format(const union ip_address *address, char *buf, size_t len)
 {
     char host[IP_ADDRESS_TEXT], port[8], text[IP_ADDRESS_TEXT + 16];
 
-    if (getnameinfo(&address->any, ip_address_len(address), host, sizeof host, port,
-                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    if (getnameinfo(&address->any, ip_address_len(address), host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return -ENOSPC;
     int n = snprintf(text, sizeof text, address->any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
                      host, port);

@@ -82,6 +82,13 @@ static int load_transports(struct ros2d_data *data)
         int rc = ros2i_plugin_transport(name, &data->ops[data->lanes]);
         if (rc < 0)
             return ros2i_fail_prefix(rc, "data.transport");
+        if (data->ops[data->lanes]->flags & ROS2_TRANSPORT_EXPOSES &&
+            !data->state->config->data.trusted_network)
+            return ros2i_fail(
+                EPERM,
+                "data.transport: whoever reaches the ports of %s can read and write all memory of "
+                "ros2d; write trusted_network: true where nobody else can, or take another",
+                name);
     }
     return 0;
 }

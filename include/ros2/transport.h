@@ -11,7 +11,7 @@
  * the peer's handler only after all its data has landed. send, put and get may hold frames back until flush() or the
  * owner's next progress() or arm(), so that many replies leave with one doorbell.
  *
- * Trust: the peer is hostile. A put or get from it is executed only when it lies inside a region that this side
+ * Trust: the peer is hostile, but where the flag EXPOSES says that it must not be. A put or get from it is executed only when it lies inside a region that this side
  * registered with that right; anything else closes the endpoint and reports -EPROTO. */
 #ifndef ROS2_TRANSPORT_H
 #define ROS2_TRANSPORT_H
@@ -46,6 +46,10 @@ enum ros2_transport_flag {
         1
         << 4, /* put and get are fast from and to memory that is in one region of this domain (no rights are needed: 0);
                    other memory is registered for each transfer */
+    ROS2_TRANSPORT_EXPOSES =
+        1
+        << 5, /* whoever can reach this process's ports, or is connected to, can read and write all of its memory: only
+                   where everybody there is trusted */
 };
 
 enum ros2_memory_kind { ROS2_MEMORY_HOST = 0, ROS2_MEMORY_CUDA = 1 };
@@ -154,7 +158,8 @@ struct ros2_transport_ops {
     /* -- endpoints -- */
     /* address: "HOST:PORT" or "[V6]:PORT", numeric; port 0 picks one. Of a transport on one machine: the path of a socket
      * that is made (and unlinked by listener_close); one that nobody listens on any more is replaced. on_accept gives each new endpoint, which has no
-     * handler yet: set it before returning, or close it. Errors: -EINVAL, -EADDRINUSE, -EACCES, -ENOMEM. */
+     * handler yet: set it before returning, or close it. Errors: -EINVAL, -EADDRINUSE, -EACCES, -ENOMEM, -EAFNOSUPPORT (also of
+     * connect(): the transport has no IPv6). */
     int (*listen)(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept,
                   void *arg, struct ros2_listener **listener_p);
     /* The bound address as text, NUL-terminated. -ENOSPC when buf is too small. */

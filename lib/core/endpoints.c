@@ -129,7 +129,19 @@ static int check_available(const struct ros2_client *client)
         &ros2i_host, ros2i_endpoints_of_queue(client, 0, address) > 0 ? address[0] : NULL);
 }
 
-static int try_transport(struct ros2_client *client, const char *name, uint64_t deadline_ns)
+/* Only the user knows whether the network may be trusted: naming such a transport says so. */
+static int check_exposure(const struct ros2_transport_ops *ops, bool named)
+{
+    if (!(ops->flags & ROS2_TRANSPORT_EXPOSES) || named)
+        return 0;
+    return ros2i_fail(EPERM,
+                      "by it whoever reaches this process's ports can read and write all of its "
+                      "memory; let setting transport (ROS2_TRANSPORT) name it where nobody "
+                      "else can");
+}
+
+static int try_transport(struct ros2_client *client, const char *name, bool named,
+                         uint64_t deadline_ns)
 {
     const struct ros2i_endpoint *endpoint = find_endpoint(&client->session, name);
     int rc;
@@ -138,6 +150,8 @@ static int try_transport(struct ros2_client *client, const char *name, uint64_t 
         return ros2i_fail(EPROTONOSUPPORT,
                           "this ros2d does not offer it; list it in ros2d's data.transport");
     rc = ros2i_plugin_transport(name, &client->ops);
+    if (rc == 0)
+        rc = check_exposure(client->ops, named);
     if (rc == 0)
         rc = check_available(client);
     if (rc < 0)
@@ -195,7 +209,7 @@ static const struct ros2_transport_ops *next_for_children(const struct ros2_clie
     while (name_at(client, wanted, ++index, name)) {
         const struct ros2i_endpoint *endpoint = find_endpoint(&client->session, name);
         if (endpoint && !is_local(endpoint) && ros2i_plugin_transport(name, &ops) == 0 &&
-            !ops->available)
+            !ops->available && check_exposure(ops, wanted != NULL) == 0)
             return ops;
     }
     return NULL;
@@ -218,7 +232,7 @@ int ros2i_endpoints_choose(struct ros2_client *client, const char *wanted, uint6
     int rc = -EPROTO;
 
     for (unsigned i = 0; name_at(client, wanted, i, name); i++) {
-        rc = try_transport(client, name, deadline_ns);
+        rc = try_transport(client, name, wanted != NULL, deadline_ns);
         if (rc == 0) {
             ros2i_log(ROS2_LOG_INFO, "core", "transport %s", name);
             if (client->ops->available)

@@ -54,14 +54,27 @@ conformance_ofi_scripts = \
 	tests/conformance/transport_put_ofi.sh \
 	tests/conformance/transport_regions_ofi.sh
 
+# And on ucx, over UCX's tcp.
+conformance_ucx_scripts = \
+	tests/conformance/transport_endpoints_ucx.sh \
+	tests/conformance/transport_ends_ucx.sh \
+	tests/conformance/transport_get_ucx.sh \
+	tests/conformance/transport_messages_ucx.sh \
+	tests/conformance/transport_process_ucx.sh \
+	tests/conformance/transport_put_ucx.sh \
+	tests/conformance/transport_regions_ucx.sh
+
 if HAVE_CMOCKA
 if HAVE_LIBFABRIC
 TESTS += $(conformance_ofi_scripts)
 endif
+if HAVE_UCX
+TESTS += $(conformance_ucx_scripts)
+endif
 check_PROGRAMS += $(conformance_programs) tests/conformance/transport_map
 TESTS += $(conformance_programs) $(conformance_scripts)
 endif
-EXTRA_DIST += $(conformance_scripts) $(conformance_ofi_scripts)
+EXTRA_DIST += $(conformance_scripts) $(conformance_ofi_scripts) $(conformance_ucx_scripts)
 
 # The engine suite is one program; each script runs it on one engine, configuration and stack of layers. Beside it,
 # programs for what one engine or layer promises alone.

@@ -7,8 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -120,35 +120,45 @@ static void reply_ten(struct pair_side *side, const uint8_t *msg, size_t len)
         assert_int_equal(pair_ops->send(side->ep, &iov, 1, NULL), 0);
 }
 
-static void ipv6_works_where_the_host_has_it(void **state)
+static bool has_ipv6(void)
 {
-    struct pair *p = *state;
-    struct pair_side server = {.domain = p->b.domain}, client = {.domain = p->a.domain};
-    struct crowd crowd = {&server, 0, 1};
-    struct ros2_listener *listener;
-    char address[128], any_port[128];
-    int fd = socket(AF_INET6, SOCK_STREAM, 0);
     struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
 
     assert_int_equal(inet_pton(AF_INET6, pair_host(true), &any.sin6_addr), 1);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&any, sizeof any) < 0) {
-        if (fd >= 0)
-            close(fd);
+    const bool has = fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0;
+    if (fd >= 0)
+        close(fd);
+    return has;
+}
+
+static void ipv6_works_where_the_host_has_it(void **state)
+{
+    struct pair p = {0};
+    struct crowd crowd = {&p.b, 0, 1};
+    char any_port[128];
+
+    (void)state;
+    if (!has_ipv6())
+        skip();
+    snprintf(any_port, sizeof any_port, "[%s]:0", pair_host(true));
+    p.b.domain = pair_domain_for(any_port, NULL);
+    const int rc = pair_ops->listen(p.b.domain, any_port, accept_one, &crowd, &p.listener);
+    if (rc == -EAFNOSUPPORT) {
+        assert_int_equal(pair_ops->connect(p.b.domain, "[::1]:1", &pair_handler, &p.a, &p.a.ep),
+                         -EAFNOSUPPORT);
+        pair_ops->domain_close(p.b.domain);
         skip();
     }
-    close(fd);
-    snprintf(any_port, sizeof any_port, "[%s]:0", pair_host(true));
-    assert_int_equal(pair_ops->listen(p->b.domain, any_port, accept_one, &crowd, &listener), 0);
-    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
-    assert_memory_equal(address, any_port, strlen(any_port) - 1);
-    assert_int_equal(pair_ops->connect(client.domain, address, &pair_handler, &client, &client.ep),
-                     0);
-    pair_until(p, client.connected && crowd.accepted);
-    pair_send(p, &client, "six", 3);
-    pair_until(p, server.messages == 1);
-    pair_ops->ep_abort(client.ep);
-    pair_ops->ep_abort(server.ep);
-    pair_ops->listener_close(listener);
+    assert_int_equal(rc, 0);
+    assert_int_equal(pair_ops->listener_address(p.listener, p.address, sizeof p.address), 0);
+    assert_memory_equal(p.address, any_port, strlen(any_port) - 1);
+    p.a.domain = pair_domain_for(NULL, p.address);
+    assert_int_equal(pair_ops->connect(p.a.domain, p.address, &pair_handler, &p.a, &p.a.ep), 0);
+    pair_until(&p, p.a.connected && crowd.accepted);
+    pair_send(&p, &p.a, "six", 3);
+    pair_until(&p, p.b.messages == 1);
+    pair_close(&p);
 }
 
 static void hundreds_of_endpoints_each_get_their_own(void **state)
@@ -375,65 +385,6 @@ static void a_listener_may_close_in_its_own_callback(void **state)
     pair_ops->ep_abort(server.ep);
 }
 
-/* -- nothing is lost in the long run -- */
-
-static void one_cycle(struct pair *p, struct ros2_listener *listener, struct crowd *crowd, int how)
-{
-    struct pair_side client = {.domain = p->a.domain};
-    char address[128];
-
-    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
-    memset(crowd->server, 0, sizeof *crowd->server);
-    crowd->accepted = 0;
-    assert_int_equal(pair_ops->connect(p->a.domain, address, &pair_handler, &client, &client.ep),
-                     0);
-    if (how % 5 == 4) { /* before it is connected */
-        pair_ops->ep_abort(client.ep);
-        for (int i = 0; i < 64; i++)
-            pair_progress(p);
-        if (crowd->accepted)
-            pair_ops->ep_abort(crowd->server->ep);
-        return;
-    }
-    pair_until(p, client.connected && crowd->accepted);
-    pair_send(p, &client, "hello", 5);
-    pair_until(p, crowd->server->messages == 1);
-    if (how % 2)
-        pair_ops->ep_close(client.ep);
-    else
-        pair_ops->ep_abort(client.ep);
-    pair_until(p, crowd->server->closed);
-    if (how % 3)
-        pair_ops->ep_close(crowd->server->ep);
-    else
-        pair_ops->ep_abort(crowd->server->ep);
-}
-
-static void a_thousand_cycles_leak_nothing(void **state)
-{
-    struct pair *p = *state;
-    struct pair_side server;
-    struct crowd crowd = {&server, 0, 1};
-    struct ros2_listener *listener;
-
-    assert_int_equal(
-        pair_ops->listen(p->b.domain, pair_listen_address(), accept_one, &crowd, &listener), 0);
-    /* What drives a device keeps memory to use it again: its peak comes late. */
-    const int warm_up = pair_has(ROS2_TRANSPORT_LOCAL_REGIONS) ? 500 : 50;
-    for (int i = 0; i < warm_up; i++)
-        one_cycle(p, listener, &crowd, i);
-    pair_settle(p);
-    const int fds = pair_open_fds();
-    const size_t memory = mallinfo2().uordblks;
-    for (int i = 0; i < 1000; i++)
-        one_cycle(p, listener, &crowd, i);
-    pair_until(p, pair_open_fds() <= fds);
-    pair_settle(p);
-    /* The sanitizers' malloc counts nothing here: they find leaks in their own way. */
-    assert_true(mallinfo2().uordblks <= memory + 4096);
-    pair_ops->listener_close(listener);
-}
-
 int main(void)
 {
 #define CASE(name)               cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
@@ -449,7 +400,6 @@ int main(void)
         CASE_IF(pair_has(ROS2_TRANSPORT_MAP_PEER), a_path_that_nobody_listens_on_is_taken_over),
         CASE(an_endpoint_that_nobody_wants_is_closed),
         CASE(a_listener_may_close_in_its_own_callback),
-        CASE(a_thousand_cycles_leak_nothing),
     };
 
     return PAIR_RUN("transport_endpoints", tests);

@@ -188,7 +188,8 @@ static void abort_by_the_sender(struct pair *p, bool get)
     pair_ops->ep_abort(p->a.ep);
     p->a.ep = NULL;
     assert_int_equal(m.op.status, -ECANCELED);
-    assert_int_equal(m.queued.status, -ECANCELED);
+    /* Gets may overtake one another. */
+    assert_true(m.queued.status == -ECANCELED || (get && m.queued.status == 0));
     memcpy(copy, m.local, BIG);
     pair_until(p, p->b.closed);
     pair_settle(p);
@@ -264,6 +265,10 @@ static void domain_close_ends_all_that_is_left(void **state)
     (void)state;
     pair_open(&p, NULL);
     middle_open(&p, &m, false);
+    if (m.r.rkey)
+        pair_ops->rkey_release(
+            m.r.rkey); /* it goes before its endpoint, although puts still use it */
+    m.r.rkey = NULL;
     pair_ops->domain_close(p.a.domain);
     const bool revokes = pair_has(ROS2_TRANSPORT_REVOKES);
     if (revokes)

@@ -201,19 +201,26 @@ static void on_accept(void *arg, struct ros2_listener *listener, struct ros2_ep 
     pair_ops->ep_set_handler(ep, &pair_handler, &pair->b);
 }
 
-struct ros2_domain *pair_domain(uint32_t max_message, uint32_t send_queue)
+static struct ros2_domain *open_domain(struct ros2_domain_options options)
 {
-    const struct ros2_domain_options options = {
-        .size = sizeof options,
-        .host = &ros2i_host,
-        .max_message = max_message,
-        .send_queue = send_queue,
-        .memory = pair_memory ? pair_memory : pair_shared_memory(),
-    };
     struct ros2_domain *domain = NULL;
 
+    options.size = sizeof options;
+    options.host = &ros2i_host;
+    options.memory = pair_memory ? pair_memory : pair_shared_memory();
     assert_int_equal(ros2i_plugin_open_domain(pair_ops, &options, &domain), 0);
     return domain;
+}
+
+struct ros2_domain *pair_domain(uint32_t max_message, uint32_t send_queue)
+{
+    return open_domain(
+        (struct ros2_domain_options){.max_message = max_message, .send_queue = send_queue});
+}
+
+struct ros2_domain *pair_domain_for(const char *local, const char *peer)
+{
+    return open_domain((struct ros2_domain_options){.local = local, .peer = peer});
 }
 
 void pair_open(struct pair *pair, const struct pair_options *options)

@@ -79,6 +79,8 @@ int pair_teardown(void **state);
 void pair_close(struct pair *pair);
 
 struct ros2_domain *pair_domain(uint32_t max_message, uint32_t send_queue);
+/* One to listen at local, or to connect to peer; the other is NULL. */
+struct ros2_domain *pair_domain_for(const char *local, const char *peer);
 /* Progress on both ends; returns the events. */
 int pair_progress(struct pair *pair);
 /* Until both ends have been idle for a while. */

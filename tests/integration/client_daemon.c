@@ -71,14 +71,16 @@ static void write_config(struct daemon *d, const char *path, const char *faults,
         snprintf(rules + used, sizeof(rules) - used, next ? "%s" : "%.1s", next ? next : at);
         at += next ? 4 : 1;
     }
-    snprintf(text, sizeof(text),
-             "control:\n  listen: 127.0.0.1:0\n  plaintext: true\n"
-             "data:\n  listen: %s:0\n  advertise: %s\n  transport: %s\n%s%s\n"
-             "engine:\n  name: posix\n  root: %s\n  layers: fault\n  layer_config: \"%s\"\n"
-             "tokens:\n  - name: rw\n    file: %s\n    rights: rw\n  - name: ro\n    file: %s\n    "
-             "rights: ro\n%s",
-             host, host, test_transport(), local ? "  shm_dir: " : "", local ? d->dir : "",
-             d->store, rules, d->token_file, d->ro_token_file, more);
+    snprintf(
+        text, sizeof(text),
+        "control:\n  listen: 127.0.0.1:0\n  plaintext: true\n"
+        "data:\n  listen: %s:0\n  advertise: %s\n  transport: %s\n  trusted_network: %s\n%s%s\n"
+        "engine:\n  name: posix\n  root: %s\n  layers: fault\n  layer_config: \"%s\"\n"
+        "tokens:\n  - name: rw\n    file: %s\n    rights: rw\n  - name: ro\n    file: %s\n    "
+        "rights: ro\n%s",
+        host, host, test_transport(), strstr(test_transport(), "ucx") ? "true" : "false",
+        local ? "  shm_dir: " : "", local ? d->dir : "", d->store, rules, d->token_file,
+        d->ro_token_file, more);
     write_text(path, text, 0600);
 }
 

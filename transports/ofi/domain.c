@@ -45,8 +45,8 @@ static bool name_address(const char *address, char node[IP_ADDRESS_TEXT], char p
     if (parsed.any.sa_family == AF_INET ? parsed.v4.sin_addr.s_addr == 0
                                         : memcmp(&parsed.v6.sin6_addr, &any6, sizeof any6) == 0)
         return false;
-    return getnameinfo(&parsed.any, ip_address_len(&parsed), node, IP_ADDRESS_TEXT,
-                       port, 8, NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+    return getnameinfo(&parsed.any, ip_address_len(&parsed), node, IP_ADDRESS_TEXT, port, 8,
+                       NI_NUMERICHOST | NI_NUMERICSERV) == 0;
 }
 
 static int find_provider(struct ros2_domain *domain, const struct ros2_domain_options *options)

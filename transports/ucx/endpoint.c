@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a connection. UCX connects lazily and tells nobody when it has, so the ends greet: the one that asked is
+ * connected when the answer is there. Closing by force ends all access to memory of its operations, but not at once: the worker
+ * has to turn until UCX has given everything back. Owner: the domain's thread. */
+#include "config.h"
+
+#include "transports/ucx/endpoint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transports/ucx/linger.h"
+#include "transports/ucx/message.h"
+#include "transports/ucx/receive.h"
+#include "transports/ucx/work.h"
+
+/* How long a connection may take to come about. */
+#define GREET_NS 10000000000ull
+/* What UCX needs to give back the requests of a connection is its own progress, or a device's: microseconds. */
+#define GIVE_BACK_NS 5000000000ull
+/* Turns in which UCX takes down the connections of an endpoint that has no request. */
+#define TURNS 3
+
+/* -- making one -- */
+
+static void failed(void *arg, ucp_ep_h ucp, ucs_status_t status)
+{
+    (void)ucp;
+    ucx_ep_failed(arg, status);
+}
+
+static int make_ucp(struct ros2_ep *ep, const union ip_address *peer, ucp_conn_request_h request)
+{
+    struct ros2_domain *domain = ep->domain;
+    ucp_ep_params_t params = {
+        .field_mask = UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE | UCP_EP_PARAM_FIELD_ERR_HANDLER,
+        .err_mode = UCP_ERR_HANDLING_MODE_PEER,
+        .err_handler = {.cb = failed, .arg = ep},
+    };
+
+    if (request) {
+        params.field_mask |= UCP_EP_PARAM_FIELD_CONN_REQUEST;
+        params.conn_request = request;
+    } else {
+        params.field_mask |= UCP_EP_PARAM_FIELD_FLAGS | UCP_EP_PARAM_FIELD_SOCK_ADDR;
+        params.flags = UCP_EP_PARAMS_FLAGS_CLIENT_SERVER;
+        params.sockaddr.addr = &peer->any;
+        params.sockaddr.addrlen = ip_address_len(peer);
+    }
+    ucs_status_t status = ucp_ep_create(domain->worker, &params, &ep->ucp);
+    if (status == UCS_OK)
+        return 0;
+    ep->ucp = NULL;
+    return ucx_domain_complain(domain, "connection", status);
+}
+
+int ucx_ep_create(struct ros2_domain *domain, const union ip_address *peer,
+                  ucp_conn_request_h request, struct ros2_ep **ep_p)
+{
+    struct ros2_ep *ep = calloc(1, sizeof *ep);
+
+    if (!ep)
+        return domain->host->fail(ENOMEM, "%s: connection: out of memory", domain->name);
+    ep->domain = domain;
+    ep->peer = *peer;
+    ep->state = request ? UCX_EP_ACCEPTING : UCX_EP_CONNECTING;
+    LIST_INIT(&ep->works);
+    TAILQ_INIT(&ep->outbox);
+    STAILQ_INIT(&ep->inbox);
+    int rc = ucx_table_add(&domain->table, domain->host, UCX_ENDPOINT, ep, &ep->number);
+    if (rc == 0) {
+        rc = make_ucp(ep, peer, request);
+        if (rc < 0)
+            ucx_table_remove(&domain->table, ep->number);
+    }
+    if (rc < 0) {
+        free(ep);
+        return rc;
+    }
+    domain->accepting += ep->state == UCX_EP_ACCEPTING;
+    TAILQ_INSERT_TAIL(&domain->eps, ep, link);
+    ep->until_ns = domain->host->now_ns() + GREET_NS;
+    ucx_domain_wake_at(domain, ep->until_ns);
+    *ep_p = ep;
+    return 0;
+}
+
+int ucx_connect(struct ros2_domain *domain, const char *address,
+                const struct ros2_ep_handler *handler, void *arg, struct ros2_ep **ep_p)
+{
+    union ip_address peer;
+    struct ros2_ep *ep = NULL;
+
+    ucx_domain_own(domain);
+    int rc = ucx_domain_parse(domain, "connect to", address, &peer);
+    if (rc < 0)
+        return rc;
+    ucx_domain_enter(domain);
+    rc = ucx_ep_create(domain, &peer, NULL, &ep);
+    if (rc == 0) {
+        ucx_ep_set_handler(ep, handler, arg);
+        ucx_message_greet(ep, UCX_HELLO);
+        *ep_p = ep;
+    }
+    ucx_domain_leave(domain);
+    return rc;
+}
+
+void ucx_ep_set_handler(struct ros2_ep *ep, const struct ros2_ep_handler *handler, void *arg)
+{
+    ucx_domain_own(ep->domain);
+    ep->handler = *handler;
+    ep->arg = arg;
+    ep->handled = true;
+}
+
+int ucx_ep_peer(struct ros2_ep *ep, char *buf, size_t len)
+{
+    ucx_domain_own(ep->domain);
+    return ip_address_format(&ep->peer, buf, len);
+}
+
+bool ucx_ep_alive(const struct ros2_ep *ep)
+{
+    return ep->state != UCX_EP_DEAD && ep->state != UCX_EP_FREED;
+}
+
+/* -- ops -- */
+
+void ucx_ep_ready(struct ros2_ep *ep)
+{
+    if (!ep->in_ready)
+        TAILQ_INSERT_TAIL(&ep->domain->ready, ep, ready_link);
+    ep->in_ready = true;
+}
+
+static void not_ready(struct ros2_ep *ep)
+{
+    if (ep->in_ready)
+        TAILQ_REMOVE(&ep->domain->ready, ep, ready_link);
+    ep->in_ready = false;
+}
+
+void ucx_op_part_done(struct ros2_ep *ep, struct ros2_op *op, int status)
+{
+    if (!op)
+        return;
+    if (status < 0 && op->plugin[UCX_OP_STATUS] == 0)
+        op->plugin[UCX_OP_STATUS] = (uint64_t)(int64_t)status;
+    if (--op->plugin[UCX_OP_PARTS] > 0)
+        return;
+    op->plugin[UCX_OP_NEXT] = 0;
+    if (ep->done_last)
+        ep->done_last->plugin[UCX_OP_NEXT] = (uint64_t)(uintptr_t)op;
+    else
+        ep->done_first = op;
+    ep->done_last = op;
+    ucx_ep_ready(ep);
+}
+
+int ucx_op_run_done(struct ros2_ep *ep)
+{
+    struct ros2_op *last = ep->done_last;
+    struct ros2_op *op;
+    int count = 0;
+
+    /* Up to the last one of now: a callback may complete more. When one of them ends ep, that runs the rest. */
+    while ((op = ep->done_first) != NULL) {
+        ep->done_first = (struct ros2_op *)(uintptr_t)op->plugin[UCX_OP_NEXT];
+        if (!ep->done_first)
+            ep->done_last = NULL;
+        bool stop = op == last;
+        count++;
+        op->done(op, (int)(int64_t)op->plugin[UCX_OP_STATUS]);
+        if (stop)
+            break;
+    }
+    return count;
+}
+
+/* -- ending -- */
+
+int ucx_ep_fail(struct ros2_ep *ep, int err, const char *why)
+{
+    char peer[IP_ADDRESS_TEXT];
+
+    if (ip_address_format(&ep->peer, peer, sizeof peer) < 0)
+        peer[0] = 0;
+    return ep->domain->host->fail(err, "%s: connection with %s: %s", ep->domain->name, peer,
+                                  why ? why : "unknown error");
+}
+
+void ucx_ep_down(struct ros2_ep *ep, int err)
+{
+    if (!ep->down)
+        ep->error = err;
+    ep->down = true;
+    if (ucx_ep_alive(ep))
+        ucx_ep_ready(ep);
+}
+
+/* UCX says "timeout" and more when a connection that stood is broken, whatever it was. */
+void ucx_ep_failed(struct ros2_ep *ep, ucs_status_t status)
+{
+    ucx_ep_down(ep, ep->state == UCX_EP_CONNECTING ? ucx_errno(status) : -ECONNRESET);
+}
+
+void ucx_ep_broke(struct ros2_ep *ep, const char *how)
+{
+    ucx_ep_fail(ep, EPROTO, how);
+    ucx_ep_down(ep, -EPROTO);
+}
+
+/* Gets of which UCX has nothing: the peer was asked, and has not answered. */
+static void forget_asked(struct ros2_ep *ep)
+{
+    struct ucx_work *work, *next;
+
+    for (work = LIST_FIRST(&ep->works); work; work = next) {
+        next = LIST_NEXT(work, link);
+        if (work->asked)
+            ucx_work_end(work, UCS_ERR_CANCELED);
+    }
+}
+
+/* Closes UCX's endpoint, and turns until it has given everything back. */
+static void break_off(struct ros2_ep *ep)
+{
+    struct ros2_domain *domain = ep->domain;
+    const ucp_request_param_t force = {.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS,
+                                       .flags = UCP_EP_CLOSE_FLAG_FORCE};
+    ucp_ep_h ucp = ep->ucp;
+    struct ucx_work *work;
+
+    ep->ucp = NULL;
+    forget_asked(ep);
+    ucs_status_ptr_t request = ucp_ep_close_nbx(ucp, &force);
+    if (UCS_PTR_IS_PTR(request))
+        ucp_request_free(request);
+    const uint64_t end_ns = domain->host->now_ns() + GIVE_BACK_NS;
+    while (ep->work_count > 0 && domain->host->now_ns() < end_ns)
+        ucx_domain_turn(domain);
+    for (int i = 0; i < TURNS; i++)
+        ucx_domain_turn(domain);
+    if (ep->work_count == 0)
+        return;
+    domain->host->log(ROS2_LOG_ERROR, "transport/ucx",
+                      "UCX does not give back %u requests of a connection that was closed",
+                      ep->work_count);
+    LIST_FOREACH(work, &ep->works, link)
+    work->item = NULL;
+}
+
+void ucx_ep_unlink(struct ros2_ep *ep, int verdict)
+{
+    struct ros2_domain *domain = ep->domain;
+    struct ucx_eps *list = ep->state == UCX_EP_DEAD        ? &domain->dead
+                           : ep->state == UCX_EP_LINGERING ? &domain->lingering
+                                                           : &domain->eps;
+
+    TAILQ_REMOVE(list, ep, link);
+    domain->accepting -= ep->state == UCX_EP_ACCEPTING;
+    not_ready(ep);
+    ucx_table_remove(&domain->table, ep->number);
+    ep->down = true;
+    ep->verdict = verdict;
+    if (ep->ucp && !ucx_domain_forked(domain))
+        break_off(ep);
+    ep->ucp = NULL;
+    ucx_message_cancel(ep, verdict);
+    ucx_receive_drop(ep);
+    not_ready(ep);
+}
+
+void ucx_ep_bury(struct ros2_ep *ep)
+{
+    ep->state = UCX_EP_FREED;
+    TAILQ_INSERT_TAIL(&ep->domain->graveyard, ep, link);
+}
+
+/* Tells the users of all ops. */
+static void finish(struct ros2_ep *ep)
+{
+    while (ep->done_first)
+        ucx_op_run_done(ep);
+    not_ready(ep);
+}
+
+/* What an op may be told. */
+static int op_status(int err)
+{
+    return err == -EPIPE || err == -EPROTO ? err : -ECONNRESET;
+}
+
+void ucx_ep_die(struct ros2_ep *ep, int err)
+{
+    if (ep->state == UCX_EP_CONNECTING && err != -EPROTO)
+        ucx_ep_fail(ep, -err, strerrordesc_np(-err));
+    ucx_ep_unlink(ep, op_status(err));
+    ep->state = UCX_EP_DEAD;
+    TAILQ_INSERT_TAIL(&ep->domain->dead, ep, link);
+    finish(ep);
+    if (ep->state != UCX_EP_DEAD)
+        return;
+    if (!ep->handled)
+        ucx_ep_abort(ep); /* nobody has heard of it */
+    else if (ep->handler.closed)
+        ep->handler.closed(ep->arg, ep, err);
+}
+
+void ucx_ep_abort(struct ros2_ep *ep)
+{
+    struct ros2_domain *domain = ep->domain;
+
+    ucx_domain_own(domain);
+    if (ep->state == UCX_EP_FREED || ep->state == UCX_EP_LINGERING)
+        return;
+    ucx_domain_enter(domain);
+    if (ep->state == UCX_EP_CONNECTING && !ep->down && !ucx_domain_forked(domain) &&
+        !domain->closing) {
+        ucx_linger_unborn(ep);
+    } else {
+        ucx_ep_unlink(ep, -ECANCELED);
+        ucx_ep_bury(ep);
+    }
+    finish(ep);
+    ucx_domain_leave(domain);
+}
+
+void ucx_ep_expire(struct ros2_domain *domain, uint64_t now_ns)
+{
+    struct ros2_ep *ep, *next;
+
+    TAILQ_FOREACH(ep, &domain->eps, link)
+    {
+        if (ep->state != UCX_EP_CONNECTING && ep->state != UCX_EP_ACCEPTING)
+            continue;
+        if (ep->until_ns <= now_ns)
+            ucx_ep_down(ep, -ETIMEDOUT);
+        else
+            ucx_domain_wake_at(domain, ep->until_ns);
+    }
+    for (ep = TAILQ_FIRST(&domain->lingering); ep; ep = next) {
+        next = TAILQ_NEXT(ep, link);
+        if (ep->until_ns <= now_ns)
+            ucx_linger_end(ep);
+        else
+            ucx_domain_wake_at(domain, ep->until_ns);
+    }
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection: an endpoint of UCX, made by socket address. */
+#ifndef UCX_ENDPOINT_H
+#define UCX_ENDPOINT_H
+
+#include "transports/address.h"
+#include "transports/ucx/domain.h"
+#include "transports/ucx/wire.h"
+
+/* Transfers that one endpoint may have in flight: the pieces of the most scattered put, and what goes with it. */
+#define UCX_WORKS 192u
+
+enum ucx_ep_state {
+    UCX_EP_CONNECTING,
+    UCX_EP_ACCEPTING,
+    UCX_EP_OPEN,
+    UCX_EP_DEAD,      /* over; waiting for its user to free it */
+    UCX_EP_LINGERING, /* closed by its user; waiting for the last messages to leave */
+    UCX_EP_FREED,     /* waiting until nothing refers to it */
+};
+
+enum ucx_work_kind {
+    UCX_WORK_MESSAGE, /* an active message of no region */
+    UCX_WORK_PUT,     /* a part of a put: data, or the flush behind it */
+    UCX_WORK_GET,     /* a part of a get */
+    UCX_WORK_SERVE,   /* the peer's put or get, in or from a region of ours */
+};
+
+/* Something that UCX was given and has not yet completed. */
+struct ucx_work {
+    enum ucx_work_kind kind;
+    struct ros2_ep *ep;
+    struct ucx_item *item;      /* PUT: it waits for this; MESSAGE: whose bytes are on their way */
+    struct ros2_op *op;         /* GET */
+    struct ros2_region *region; /* SERVE */
+    struct ros2_rkey *rkey;     /* PUT, GET of a device */
+    uint64_t number;            /* GET by active messages: what the peer names it by */
+    void *target;               /* and where its bytes go */
+    size_t len;
+    bool asked; /* GET by active messages: counted in gets_asked, UCX has not got it */
+    uint8_t header[UCX_HEADER];
+    LIST_ENTRY(ucx_work) link; /* ep: works */
+    struct ucx_work *next;     /* domain: free_works */
+};
+LIST_HEAD(ucx_works, ucx_work);
+
+/* A message that waits for its turn, or for the data of its put. */
+struct ucx_item {
+    TAILQ_ENTRY(ucx_item) link;
+    struct ros2_op *op; /* or NULL */
+    unsigned waits;     /* parts of its put that are not over */
+    bool has_message;
+    enum ucx_message_type type;
+    size_t len, cap;
+    uint8_t *bytes; /* kept with the item */
+    struct ucx_item *next;
+};
+TAILQ_HEAD(ucx_items, ucx_item);
+
+/* A message that came and waits for its user. */
+struct ucx_arrival {
+    STAILQ_ENTRY(ucx_arrival) link;
+    enum ucx_message_type type;
+    uint64_t number; /* HELLO, WELCOME: the peer's */
+    void *data;      /* the worker's, to be released; or NULL */
+    size_t len;
+    struct ucx_arrival *next;
+};
+STAILQ_HEAD(ucx_arrivals, ucx_arrival);
+
+/* owner: the domain's thread. */
+struct ros2_ep {
+    struct ros2_domain *domain;
+    enum ucx_ep_state state;
+    ucp_ep_h ucp; /* NULL once closed */
+    struct ros2_ep_handler handler;
+    void *arg;
+    bool usable;  /* connected() was called, or it was accepted: transfers are allowed */
+    bool handled; /* handler is set */
+    bool down;    /* ends with `error` once all that was received is delivered */
+    bool in_ready;
+    bool bye;    /* our last message is on its way */
+    bool unborn; /* LINGERING: it was never connected */
+    int error;
+    int verdict; /* what parts that UCX gives back are told; 0: that the connection failed */
+    uint64_t number, peer_number;
+    uint64_t until_ns; /* CONNECTING, ACCEPTING, LINGERING: it ends then */
+    union ip_address peer;
+    struct ros2_listener *listener;  /* while ACCEPTING */
+    TAILQ_ENTRY(ros2_ep) link;       /* domain: eps, dead, lingering or graveyard */
+    TAILQ_ENTRY(ros2_ep) ready_link; /* domain: ready, when in_ready */
+
+    struct ros2_op *done_first, *done_last; /* completed, not yet told */
+    struct ucx_works works;
+    unsigned work_count;
+    struct ucx_items outbox;
+    size_t queued; /* bytes of messages that UCX has not sent */
+    struct ucx_arrivals inbox;
+};
+
+int ucx_connect(struct ros2_domain *domain, const char *address,
+                const struct ros2_ep_handler *handler, void *arg, struct ros2_ep **ep_p);
+void ucx_ep_set_handler(struct ros2_ep *ep, const struct ros2_ep_handler *handler, void *arg);
+int ucx_ep_peer(struct ros2_ep *ep, char *buf, size_t len);
+void ucx_ep_abort(struct ros2_ep *ep);
+
+/* -- for the other files -- */
+
+/* An endpoint to `peer`, or for who asked. Where that fails with an error and its text nothing is left. */
+int ucx_ep_create(struct ros2_domain *domain, const union ip_address *peer,
+                  ucp_conn_request_h request, struct ros2_ep **ep_p);
+/* Whether it is neither dead nor freed. */
+bool ucx_ep_alive(const struct ros2_ep *ep);
+/* Puts the error text of a failed connection; returns -err like host->fail. */
+int ucx_ep_fail(struct ros2_ep *ep, int err, const char *why);
+/* UCX has given the connection up. */
+void ucx_ep_failed(struct ros2_ep *ep, ucs_status_t status);
+/* The connection has failed: ends with err (negative) once all that was received is delivered. */
+void ucx_ep_down(struct ros2_ep *ep, int err);
+/* The peer broke the protocol. */
+void ucx_ep_broke(struct ros2_ep *ep, const char *how);
+/* The connection is over: completes all ops, then tells the user. Only where callbacks may run. */
+void ucx_ep_die(struct ros2_ep *ep, int err);
+/* progress() has to come by. */
+void ucx_ep_ready(struct ros2_ep *ep);
+/* Ends the connection, at once and for good, and takes ep out of the lists of the living. Parts get `verdict`. */
+void ucx_ep_unlink(struct ros2_ep *ep, int verdict);
+/* To be freed as soon as nothing refers to it. */
+void ucx_ep_bury(struct ros2_ep *ep);
+/* Ends what outlives its time (CONNECTING, ACCEPTING, LINGERING), and sets the timer for the next. */
+void ucx_ep_expire(struct ros2_domain *domain, uint64_t now_ns);
+
+/* One of the parts of op has ended; the last one completes it. The first error counts. */
+void ucx_op_part_done(struct ros2_ep *ep, struct ros2_op *op, int status);
+/* Runs done of what has completed; returns how many. */
+int ucx_op_run_done(struct ros2_ep *ep);
+
+/* An op's words: the next in the done list, its status, how many parts are out. */
+enum { UCX_OP_NEXT, UCX_OP_STATUS, UCX_OP_PARTS };
+
+#endif
