@@ -230,6 +230,51 @@ def an_address_in_use_is_named(p):
         assert stop(first) == 0
 
 
+def has_ucx():
+    return any(os.path.exists(os.path.join(folder, "ros2_transport_ucx.so"))
+               for folder in os.environ.get("ROS2_PLUGIN_PATH", "").split(":"))
+
+
+def trusting(p, more):
+    """A configuration with transports ucx+tcp and tcp."""
+    token = os.path.join(p.dir, "token")
+    with open(token, "w", encoding="ascii") as f:
+        f.write("0123456789abcdef\n")
+    os.chmod(token, 0o600)
+    return p.configure(f"control: {{listen: \"127.0.0.1:0\", plaintext: true}}\n"
+                       f"data: {{listen: \"127.0.0.1:0\", transport: \"ucx+tcp,tcp\"{more}}}\n"
+                       f"engine: {{name: posix, root: {p.store}}}\n"
+                       f"tokens: [{{name: t, file: {token}, rights: ro}}]\n"), token
+
+
+@case
+def a_transport_that_exposes_ros2d_is_served_only_on_a_trusted_network(p):
+    path, _ = trusting(p, "")
+    status, _, err = p.ends("--config", path)
+    assert status == 1, err
+    if has_ucx():
+        assert "ucx+tcp" in err and "trusted_network: true" in err, err
+
+
+@case
+def a_client_takes_such_a_transport_only_by_name(p):
+    path, token = trusting(p, ", trusted_network: true")
+    if not has_ucx():  # it was left out
+        return
+    process, _, ready = p.start("--config", path)
+    try:
+        env = {"ROS2_URL": "ros2://" + ready.split(" ")[1], "ROS2_TOKEN_FILE": token}
+        told = p.client("--plaintext", "transports", **env).stdout.decode()
+        assert re.search(r"^\* tcp +yes +yes +chosen$", told, re.M), told
+        assert re.search(r"^  ucx\+tcp +yes +no +.*ROS2_TRANSPORT", told, re.M), told
+        told = p.client("--plaintext", "transports", ROS2_TRANSPORT="ucx+tcp,tcp", **env).stdout.decode()
+        assert re.search(r"^\* ucx\+tcp +yes +yes +chosen$", told, re.M), told
+        got = p.client("--plaintext", "cat", "/file", ROS2_TRANSPORT="ucx+tcp", **env)
+        assert got.stdout == b"served\n", got.stderr
+    finally:
+        assert stop(process) == 0
+
+
 @case
 def the_certificate_names_what_clients_connect_to(p):
     usual = ["DNS:localhost", "IP Address:127.0.0.1", "IP Address:0:0:0:0:0:0:0:1"]

@@ -143,6 +143,17 @@ tests_unit_ofi_keys_test_LDADD = $(test_base) $(LIBFABRIC_LIBS)
 tests_unit_ofi_process_test_SOURCES = tests/unit/ofi_process_test.c $(transport_pair)
 tests_unit_ofi_process_test_LDADD = $(test_base)
 
+if HAVE_UCX
+unit_programs += \
+	tests/unit/ucx_hostile_test \
+	tests/unit/ucx_process_test
+endif
+tests_unit_ucx_hostile_test_SOURCES = tests/unit/ucx_hostile_test.c $(transport_pair)
+tests_unit_ucx_hostile_test_CPPFLAGS = $(AM_CPPFLAGS) $(UCX_CFLAGS)
+tests_unit_ucx_hostile_test_LDADD = $(test_base) $(UCX_LIBS)
+tests_unit_ucx_process_test_SOURCES = tests/unit/ucx_process_test.c $(transport_pair)
+tests_unit_ucx_process_test_LDADD = $(test_base)
+
 unit_programs += \
 	tests/unit/shm_doorbell_test \
 	tests/unit/shm_hostile_test \

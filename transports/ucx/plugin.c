@@ -5,6 +5,7 @@
 
 #include "transports/ucx/plugin.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "transports/rdma_device.h"
@@ -70,8 +71,20 @@ static const struct ros2_transport_ops variants[] = {
     OPS("ucx+dc_x", open_dc, RDMA, rdma_available),
 };
 
+/* Where a user has registrations cached, they and their keys outlive region_deregister(). */
+static const struct ros2_transport_ops cached[] = {
+    OPS("ucx+rc", open_rc, RDMA & ~ROS2_TRANSPORT_REVOKES, rdma_available),
+    OPS("ucx+dc_x", open_dc, RDMA & ~ROS2_TRANSPORT_REVOKES, rdma_available),
+};
+
 const struct ros2_transport_ops *ros2_ucx_variant(const char *name)
 {
+    const char *methods = getenv("UCX_IB_REG_METHODS");
+
+    for (size_t i = 0; i < sizeof cached / sizeof cached[0]; i++)
+        if (methods && strcmp(methods, "direct") != 0 &&
+            strcmp(cached[i].name + strlen("ucx+"), name) == 0)
+            return &cached[i];
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
         if (strcmp(variants[i].name + strlen("ucx+"), name) == 0)
             return &variants[i];
