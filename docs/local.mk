@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	docs/PROTOCOL.md \
 	docs/PROTOCOL-shm.md \
 	docs/PROTOCOL-ofi.md \
+	docs/PROTOCOL-ucx.md \
 	docs/PROTOCOL-tcp.md \
 	docs/SECURITY.md \
 	docs/TRANSPORTS.md \
