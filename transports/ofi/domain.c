@@ -34,26 +34,31 @@ int ofi_domain_complain(const struct ros2_domain *domain, const char *what, int 
     return domain->host->fail(-rc, "%s: %s: %s", domain->name, what, fi_strerror(-rc));
 }
 
-/* libfabric's words for an address; nothing for the wildcard, which is every device's. */
-static bool name_address(const char *address, char node[IP_ADDRESS_TEXT], char port[8])
+/* libfabric's words for an address, and its name of their format; FI_FORMAT_UNSPEC: nothing, for the wildcard, which is every
+ * device's. */
+static uint32_t name_address(const char *address, char node[IP_ADDRESS_TEXT], char port[8])
 {
     union ip_address parsed;
     static const struct in6_addr any6;
 
     if (ip_address_parse(address, &parsed) < 0)
-        return false;
+        return FI_FORMAT_UNSPEC;
     if (parsed.any.sa_family == AF_INET ? parsed.v4.sin_addr.s_addr == 0
                                         : memcmp(&parsed.v6.sin6_addr, &any6, sizeof any6) == 0)
-        return false;
-    return getnameinfo(&parsed.any, ip_address_len(&parsed), node, IP_ADDRESS_TEXT, port, 8,
-                       NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+        return FI_FORMAT_UNSPEC;
+    if (getnameinfo(&parsed.any, ip_address_len(&parsed), node, IP_ADDRESS_TEXT, port, 8,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return FI_FORMAT_UNSPEC;
+    return parsed.any.sa_family == AF_INET6 ? FI_SOCKADDR_IN6 : FI_SOCKADDR_IN;
 }
 
 static int find_provider(struct ros2_domain *domain, const struct ros2_domain_options *options)
 {
     const char *address = options->local ? options->local : options->peer;
     char node[IP_ADDRESS_TEXT], port[8];
-    const bool named = domain->provider->rdma && address && name_address(address, node, port);
+    const uint32_t format =
+        domain->provider->rdma && address ? name_address(address, node, port) : FI_FORMAT_UNSPEC;
+    const bool named = format != FI_FORMAT_UNSPEC;
     const char *provider = domain->provider->provider;
     struct fi_info *hints = fi_allocinfo();
     int rc = -FI_ENOMEM;
@@ -62,6 +67,7 @@ static int find_provider(struct ros2_domain *domain, const struct ros2_domain_op
         goto out;
     hints->caps = FI_MSG | FI_RMA;
     hints->ep_attr->type = FI_EP_MSG;
+    hints->addr_format = format; /* for an address of IPv6 verbs has nothing unless asked so */
     hints->domain_attr->mr_mode = FI_MR_VIRT_ADDR | FI_MR_PROV_KEY | FI_MR_ALLOCATED |
                                   (domain->provider->rdma ? FI_MR_LOCAL : 0);
     hints->domain_attr->threading = FI_THREAD_DOMAIN;
