@@ -15,8 +15,7 @@ _Static_assert(sizeof(((struct ros2_transport_state *)0)->name) == ROS2I_TRANSPO
                "every name fits");
 
 /* Those that libros2 comes with. */
-static const char *const known[] = {"shm",    "tcp",      "ofi+verbs", "ofi+tcp",
-                                    "ucx+rc", "ucx+dc_x", "ucx+tcp"};
+static const char *const known[] = {"shm", "tcp", "ofi+verbs", "ofi+tcp", "ucx+rc", "ucx+tcp"};
 
 #define MOST (ROS2I_ENDPOINTS_MAX + sizeof(known) / sizeof(known[0]))
 

@@ -333,6 +333,39 @@ static void a_handler_may_close_its_own_endpoint(void **state)
     assert_int_equal(p->b.closed, 0);
 }
 
+/* More often than endpoints may linger. */
+static void a_handler_may_close_although_the_peer_has(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        struct pair_side a = {0}, b = {0};
+        if (i == 0)
+            pair_open(&p, NULL);
+        else
+            assert_int_equal(pair_ops->connect(p.a.domain, p.address, &pair_handler, &p.a, &p.a.ep),
+                             0);
+        pair_until(&p, p.a.connected && p.b.ep);
+        p.b.on_message = close_self;
+        pair_send(&p, &p.a, "bye b", 5);
+        pair_ops->ep_close(p.a.ep);
+        p.a.ep = NULL;
+        for (int j = 0; j < 8; j++)
+            pair_ops->progress(p.a.domain); /* message and goodbye leave together */
+        pair_until(&p, !p.b.ep);
+        assert_int_equal(p.b.closed, 0);
+        a.domain = p.a.domain;
+        b.domain = p.b.domain;
+        p.a = a;
+        p.b = b;
+    }
+    pair_until(&p, pair_ops->domain_lingering(p.b.domain) == 0);
+    pair_settle(&p);
+    assert_int_equal(p.b.closed, 0);
+    pair_close(&p);
+}
+
 struct chain {
     struct ros2_op op;
     struct pair *pair;
@@ -389,6 +422,7 @@ int main(void)
         cmocka_unit_test(domain_close_ends_all_that_is_left),
         CASE(a_handler_may_abort_its_own_endpoint),
         CASE(a_handler_may_close_its_own_endpoint),
+        cmocka_unit_test(a_handler_may_close_although_the_peer_has),
         CASE(done_may_abort_the_endpoint_of_its_op),
     };
 

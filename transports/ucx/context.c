@@ -88,22 +88,34 @@ static bool is_set(const char *name)
 static int set(const struct ros2_domain *domain, ucp_config_t *config,
                const struct setting *setting)
 {
-    ucs_status_t status = ucp_config_modify(config, setting->name, setting->value);
+    unsigned major, minor, release;
+    ucs_status_t status = UCS_OK;
 
-    /* Later versions take the name of the variable here too. */
+    /* Later versions take the name of the variable here too; this one warns of it. */
+    ucp_get_version(&major, &minor, &release);
+    if (!setting->inner || major > 1 || minor > 13)
+        status = ucp_config_modify(config, setting->name, setting->value);
     if (status == UCS_OK && setting->inner)
         status = ucp_config_modify(config, setting->inner, setting->value);
     return status == UCS_OK ? 0 : ucx_domain_complain(domain, setting->name, status);
 }
 
+/* What the promises of this transport rest on, whatever a user sets. */
+static const struct setting fixed[] = {
+    /* See ucx_domain_parse(). */
+    {"TCP_AF_PRIO", "inet", "AF_PRIO", false},
+    /* Messages of one endpoint keep their order on one connection only, as this version's protocols send them. */
+    {"MAX_EAGER_RAILS", "1", NULL, false},
+    {"PROTO_ENABLE", "n", NULL, false},
+};
+
 static int configure(const struct ros2_domain *domain, ucp_config_t *config)
 {
     const struct setting tls = {.name = "TLS", .value = domain->variant->tls};
-    const struct setting family = {.name = "TCP_AF_PRIO", .value = "inet", .inner = "AF_PRIO"};
     int rc = set(domain, config, &tls);
 
-    if (rc == 0)
-        rc = set(domain, config, &family);
+    for (size_t i = 0; rc == 0 && i < sizeof fixed / sizeof fixed[0]; i++)
+        rc = set(domain, config, &fixed[i]);
     for (size_t i = 0; rc == 0 && i < sizeof settings / sizeof settings[0]; i++) {
         if (!is_set(settings[i].name) && (!settings[i].rdma || domain->variant->rdma))
             rc = set(domain, config, &settings[i]);

@@ -171,17 +171,27 @@ void ucx_descriptors_set_up(struct ros2_domain *domain)
         set_up(domain->thread_set, true);
 }
 
-void ucx_descriptors_drop(struct ros2_domain *domain)
+static void close_sockets(int set)
 {
     struct member member;
+    FILE *list = open_members(set);
 
+    while (list && next_member(list, &member))
+        if (is_socket(&member))
+            close(member.fd);
+    if (list)
+        fclose(list);
+}
+
+void ucx_descriptors_drop(struct ros2_domain *domain)
+{
     for (unsigned i = 0; i < domain->set_count; i++) {
-        FILE *list = open_members(domain->set[i]);
-        while (list && next_member(list, &member))
-            if (is_socket(&member))
-                close(member.fd);
-        if (list)
-            fclose(list);
+        if (!is_set(domain->set[i]))
+            continue; /* the child has closed it, and the number may be another's */
+        close_sockets(domain->set[i]);
         close(domain->set[i]);
     }
+    /* Listeners and connections to come, of all domains: UCX's thread is not here, so they are of no use to anybody. */
+    if (domain->thread_set >= 0 && is_set(domain->thread_set))
+        close_sockets(domain->thread_set);
 }

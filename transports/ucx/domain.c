@@ -210,7 +210,7 @@ static void free_graves(struct ros2_domain *domain, bool all)
     for (ep = TAILQ_FIRST(&domain->graveyard); ep; ep = next) {
         next = TAILQ_NEXT(ep, link);
         if (!all && ep->work_count > 0)
-            continue;
+            continue; /* which UCX still has */
         TAILQ_REMOVE(&domain->graveyard, ep, link);
         free(ep);
     }
@@ -240,6 +240,7 @@ void ucx_domain_close(struct ros2_domain *domain)
         ucx_linger_end(TAILQ_FIRST(&domain->lingering));
     domain->depth--;
     close_context(domain);
+    (void)ucx_context_log_to(domain->log_before);
     free_graves(domain, true);
     ucx_works_free(domain);
     ucx_messages_free(domain);
@@ -252,7 +253,7 @@ void ucx_domain_close(struct ros2_domain *domain)
 void ucx_domain_enter(struct ros2_domain *domain)
 {
     if (domain->depth++ == 0)
-        (void)ucx_context_log_to(domain->host);
+        domain->log_before = ucx_context_log_to(domain->host);
 }
 
 void ucx_domain_leave(struct ros2_domain *domain)
@@ -260,7 +261,7 @@ void ucx_domain_leave(struct ros2_domain *domain)
     if (--domain->depth > 0)
         return;
     free_graves(domain, false);
-    (void)ucx_context_log_to(NULL);
+    (void)ucx_context_log_to(domain->log_before);
 }
 
 /* -- turning and sleeping -- */

@@ -53,6 +53,8 @@ struct ros2_domain {
     bool in_progress; /* one of them is progress() */
     bool woken;       /* event_fd has been written */
     bool closing;
+    const struct ros2_host
+        *log_before; /* whose log UCX's words went to before the outermost call */
     unsigned linger_count;
     unsigned accepting; /* endpoints in that state */
     uint64_t timer_ns;  /* when timer_fd fires; 0: off */

@@ -17,8 +17,9 @@
 
 /* How long a connection may take to come about. */
 #define GREET_NS 10000000000ull
-/* What UCX needs to give back the requests of a connection is its own progress, or a device's: microseconds. */
-#define GIVE_BACK_NS 5000000000ull
+/* What UCX needs to give back the requests of a connection is its own progress, or a device's: microseconds. A device whose send
+ * queue is full of what nobody acknowledges takes until it gives that up: UCX_RC_TIMEOUT times UCX_RC_RETRY_COUNT, 7 s. */
+#define GIVE_BACK_NS 15000000000ull
 /* Turns in which UCX takes down the connections of an endpoint that has no request. */
 #define TURNS 3
 
@@ -26,8 +27,11 @@
 
 static void failed(void *arg, ucp_ep_h ucp, ucs_status_t status)
 {
+    struct ros2_ep *ep = arg;
+
     (void)ucp;
-    ucx_ep_failed(arg, status);
+    ep->settled = true;
+    ucx_ep_failed(ep, status);
 }
 
 static int make_ucp(struct ros2_ep *ep, const union ip_address *peer, ucp_conn_request_h request)
@@ -56,7 +60,7 @@ static int make_ucp(struct ros2_ep *ep, const union ip_address *peer, ucp_conn_r
 }
 
 int ucx_ep_create(struct ros2_domain *domain, const union ip_address *peer,
-                  ucp_conn_request_h request, struct ros2_ep **ep_p)
+                  ucp_conn_request_h request, bool *taken_p, struct ros2_ep **ep_p)
 {
     struct ros2_ep *ep = calloc(1, sizeof *ep);
 
@@ -65,11 +69,13 @@ int ucx_ep_create(struct ros2_domain *domain, const union ip_address *peer,
     ep->domain = domain;
     ep->peer = *peer;
     ep->state = request ? UCX_EP_ACCEPTING : UCX_EP_CONNECTING;
+    ep->settled = request != NULL;
     LIST_INIT(&ep->works);
     TAILQ_INIT(&ep->outbox);
     STAILQ_INIT(&ep->inbox);
     int rc = ucx_table_add(&domain->table, domain->host, UCX_ENDPOINT, ep, &ep->number);
     if (rc == 0) {
+        *taken_p = true;
         rc = make_ucp(ep, peer, request);
         if (rc < 0)
             ucx_table_remove(&domain->table, ep->number);
@@ -91,13 +97,14 @@ int ucx_connect(struct ros2_domain *domain, const char *address,
 {
     union ip_address peer;
     struct ros2_ep *ep = NULL;
+    bool taken;
 
     ucx_domain_own(domain);
     int rc = ucx_domain_parse(domain, "connect to", address, &peer);
     if (rc < 0)
         return rc;
     ucx_domain_enter(domain);
-    rc = ucx_ep_create(domain, &peer, NULL, &ep);
+    rc = ucx_ep_create(domain, &peer, NULL, &taken, &ep);
     if (rc == 0) {
         ucx_ep_set_handler(ep, handler, arg);
         ucx_message_greet(ep, UCX_HELLO);
@@ -130,6 +137,8 @@ bool ucx_ep_alive(const struct ros2_ep *ep)
 
 void ucx_ep_ready(struct ros2_ep *ep)
 {
+    if (ep->state == UCX_EP_FREED)
+        return;
     if (!ep->in_ready)
         TAILQ_INSERT_TAIL(&ep->domain->ready, ep, ready_link);
     ep->in_ready = true;
@@ -249,7 +258,19 @@ static void break_off(struct ros2_ep *ep)
                       "UCX does not give back %u requests of a connection that was closed",
                       ep->work_count);
     LIST_FOREACH(work, &ep->works, link)
-    work->item = NULL;
+    {
+        if (work->kind == UCX_WORK_GET)
+            ucx_op_part_done(ep, work->op, ep->verdict);
+        else if (work->kind == UCX_WORK_MESSAGE)
+            ucx_message_left(ep, work->item, ep->verdict);
+        work->op = NULL;
+        work->item = NULL;
+    }
+}
+
+bool ucx_ep_may_close(const struct ros2_ep *ep)
+{
+    return ep->settled || !ep->ucp || ep->domain->closing || ucx_domain_forked(ep->domain);
 }
 
 void ucx_ep_unlink(struct ros2_ep *ep, int verdict)
@@ -262,12 +283,14 @@ void ucx_ep_unlink(struct ros2_ep *ep, int verdict)
     TAILQ_REMOVE(list, ep, link);
     domain->accepting -= ep->state == UCX_EP_ACCEPTING;
     not_ready(ep);
-    ucx_table_remove(&domain->table, ep->number);
     ep->down = true;
     ep->verdict = verdict;
-    if (ep->ucp && !ucx_domain_forked(domain))
-        break_off(ep);
-    ep->ucp = NULL;
+    if (ucx_ep_may_close(ep)) {
+        ucx_table_remove(&domain->table, ep->number);
+        if (ep->ucp && !ucx_domain_forked(domain))
+            break_off(ep);
+        ep->ucp = NULL;
+    }
     ucx_message_cancel(ep, verdict);
     ucx_receive_drop(ep);
     not_ready(ep);
@@ -317,8 +340,7 @@ void ucx_ep_abort(struct ros2_ep *ep)
     if (ep->state == UCX_EP_FREED || ep->state == UCX_EP_LINGERING)
         return;
     ucx_domain_enter(domain);
-    if (ep->state == UCX_EP_CONNECTING && !ep->down && !ucx_domain_forked(domain) &&
-        !domain->closing) {
+    if (!ucx_ep_may_close(ep)) {
         ucx_linger_unborn(ep);
     } else {
         ucx_ep_unlink(ep, -ECANCELED);
@@ -343,6 +365,8 @@ void ucx_ep_expire(struct ros2_domain *domain, uint64_t now_ns)
     }
     for (ep = TAILQ_FIRST(&domain->lingering); ep; ep = next) {
         next = TAILQ_NEXT(ep, link);
+        if (ep->unborn)
+            continue;
         if (ep->until_ns <= now_ns)
             ucx_linger_end(ep);
         else

@@ -49,7 +49,6 @@ struct ucx_item {
     TAILQ_ENTRY(ucx_item) link;
     struct ros2_op *op; /* or NULL */
     unsigned waits;     /* parts of its put that are not over */
-    bool has_message;
     enum ucx_message_type type;
     size_t len, cap;
     uint8_t *bytes; /* kept with the item */
@@ -79,8 +78,9 @@ struct ros2_ep {
     bool handled; /* handler is set */
     bool down;    /* ends with `error` once all that was received is delivered */
     bool in_ready;
-    bool bye;    /* our last message is on its way */
-    bool unborn; /* LINGERING: it was never connected */
+    bool settled; /* it is connected, or has failed: only then UCX's endpoint may be closed */
+    bool bye;     /* our last message is on its way */
+    bool unborn;  /* LINGERING: it was never connected */
     int error;
     int verdict; /* what parts that UCX gives back are told; 0: that the connection failed */
     uint64_t number, peer_number;
@@ -93,6 +93,7 @@ struct ros2_ep {
     struct ros2_op *done_first, *done_last; /* completed, not yet told */
     struct ucx_works works;
     unsigned work_count;
+    unsigned serving; /* of these, for the peer */
     struct ucx_items outbox;
     size_t queued; /* bytes of messages that UCX has not sent */
     struct ucx_arrivals inbox;
@@ -106,9 +107,10 @@ void ucx_ep_abort(struct ros2_ep *ep);
 
 /* -- for the other files -- */
 
-/* An endpoint to `peer`, or for who asked. Where that fails with an error and its text nothing is left. */
+/* An endpoint to `peer`, or for who asked. Where that fails with an error and its text nothing is left, but for the request
+ * unless *taken_p is set. */
 int ucx_ep_create(struct ros2_domain *domain, const union ip_address *peer,
-                  ucp_conn_request_h request, struct ros2_ep **ep_p);
+                  ucp_conn_request_h request, bool *taken_p, struct ros2_ep **ep_p);
 /* Whether it is neither dead nor freed. */
 bool ucx_ep_alive(const struct ros2_ep *ep);
 /* Puts the error text of a failed connection; returns -err like host->fail. */
@@ -123,7 +125,9 @@ void ucx_ep_broke(struct ros2_ep *ep, const char *how);
 void ucx_ep_die(struct ros2_ep *ep, int err);
 /* progress() has to come by. */
 void ucx_ep_ready(struct ros2_ep *ep);
-/* Ends the connection, at once and for good, and takes ep out of the lists of the living. Parts get `verdict`. */
+/* Whether UCX's endpoint may be closed, see linger.c. */
+bool ucx_ep_may_close(const struct ros2_ep *ep);
+/* Ends the connection, at once and for good if it may be closed, and takes ep out of the lists of the living. Parts get `verdict`. */
 void ucx_ep_unlink(struct ros2_ep *ep, int verdict);
 /* To be freed as soon as nothing refers to it. */
 void ucx_ep_bury(struct ros2_ep *ep);

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "transports/ucx/message.h"
+#include "transports/ucx/receive.h"
 
 #define LINGER_NS 5000000000ull
 /* A peer that never hangs up cannot make us keep more connections than these. */
@@ -22,13 +23,15 @@ void ucx_linger_end(struct ros2_ep *ep)
 }
 
 /* UCX 1.13 takes an event of a socket that is closed while it connects for one of the next socket with that number, and may
- * then end the process. So who is given up while he connects is closed when he is connected, or has failed. */
+ * then end the process. So who is given up while he connects, by his user or his deadline, is closed when he is connected, or has
+ * failed: the kernel gives up some time. */
 void ucx_linger_unborn(struct ros2_ep *ep)
 {
     struct ros2_domain *domain = ep->domain;
 
-    TAILQ_REMOVE(&domain->eps, ep, link);
+    ucx_ep_unlink(ep, -ECANCELED);
     ep->state = UCX_EP_LINGERING;
+    ep->down = false; /* until UCX knows */
     ep->unborn = ep->bye = true;
     TAILQ_INSERT_TAIL(&domain->lingering, ep, link);
 }
@@ -48,6 +51,19 @@ static bool has_transfers(const struct ros2_ep *ep)
     return false;
 }
 
+static void end_oldest(struct ros2_domain *domain)
+{
+    struct ros2_ep *ep;
+
+    TAILQ_FOREACH(ep, &domain->lingering, link)
+    {
+        if (ep->unborn)
+            continue;
+        ucx_linger_end(ep);
+        return;
+    }
+}
+
 void ucx_ep_close(struct ros2_ep *ep)
 {
     struct ros2_domain *domain = ep->domain;
@@ -61,6 +77,7 @@ void ucx_ep_close(struct ros2_ep *ep)
     }
     ucx_domain_enter(domain);
     ucx_message_release_ops(ep);
+    const bool told = ucx_receive_drop(ep);
     TAILQ_REMOVE(&domain->eps, ep, link);
     ep->state = UCX_EP_LINGERING;
     TAILQ_INSERT_TAIL(&domain->lingering, ep, link);
@@ -68,9 +85,11 @@ void ucx_ep_close(struct ros2_ep *ep)
     ep->until_ns = domain->host->now_ns() + LINGER_NS;
     ucx_domain_wake_at(domain, ep->until_ns);
     ucx_message_pump(ep);
+    if (told)
+        ucx_ep_down(ep, -EPIPE); /* nobody is there to hear us */
     while (ep->done_first)
         ucx_op_run_done(ep);
     if (domain->linger_count > LINGER_MAX)
-        ucx_linger_end(TAILQ_FIRST(&domain->lingering));
+        end_oldest(domain);
     ucx_domain_leave(domain);
 }

@@ -69,9 +69,11 @@ int ucx_listener_progress(struct ros2_listener *listener)
     while (count < ACCEPTS_PER_TURN && ucx_listener_busy(listener)) {
         struct ucx_asker *asker = next_asker(listener);
         struct ros2_ep *ep;
-        /* Where that fails UCX has rejected him. */
-        if (ucx_ep_create(listener->domain, &asker->peer, asker->request, &ep) == 0)
+        bool taken = false; /* then UCX sees to him, also where it fails */
+        if (ucx_ep_create(listener->domain, &asker->peer, asker->request, &taken, &ep) == 0)
             ep->listener = listener;
+        else if (!taken)
+            (void)ucp_listener_reject(listener->ucp, asker->request);
         free(asker);
         count++;
     }
@@ -90,6 +92,19 @@ void ucx_listener_accepted(struct ros2_ep *ep)
 }
 
 /* -- listening -- */
+
+/* UCX has one word for all that bind() says. */
+static int bind_error(const union ip_address *address)
+{
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int err = 0;
+
+    if (fd < 0 || bind(fd, &address->any, ip_address_len(address)) < 0)
+        err = errno;
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
 
 static int open_ucp(struct ros2_listener *listener, const char *address)
 {
@@ -111,10 +126,11 @@ static int open_ucp(struct ros2_listener *listener, const char *address)
     }
     if (status == UCS_OK)
         return 0;
-    if (status == UCS_ERR_BUSY)
-        return domain->host->fail(EADDRINUSE,
+    const int err = status == UCS_ERR_BUSY ? EADDRINUSE : bind_error(&listener->local);
+    if (err)
+        return domain->host->fail(err == EADDRNOTAVAIL ? EINVAL : err,
                                   "%s: listen on %s: %s; choose another address or port",
-                                  domain->name, address, strerrordesc_np(EADDRINUSE));
+                                  domain->name, address, strerrordesc_np(err));
     return domain->host->fail(status == UCS_ERR_INVALID_ADDR ? EINVAL : -ucx_errno(status),
                               "%s: listen on %s: UCX says: %s; choose another address or port",
                               domain->name, address, ucs_status_string(status));

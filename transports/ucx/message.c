@@ -93,7 +93,6 @@ struct ucx_item *ucx_message_queue(struct ros2_ep *ep, enum ucx_message_type typ
     item->op = op;
     item->waits = waits;
     item->type = type;
-    item->has_message = iovcnt > 0 || type == UCX_BYE;
     item->len = 0;
     for (int i = 0; i < iovcnt; i++) {
         if (iov[i].iov_len > 0)
@@ -134,7 +133,7 @@ void ucx_message_pump(struct ros2_ep *ep)
 
     while ((item = TAILQ_FIRST(&ep->outbox)) != NULL && item->waits == 0 && !ep->down && ep->ucp) {
         TAILQ_REMOVE(&ep->outbox, item, link);
-        if (item->has_message)
+        if (item->type != UCX_NOTHING)
             send_item(ep, item);
         else
             ucx_message_left(ep, item, 0);

@@ -14,7 +14,7 @@ void ucx_flush(struct ros2_ep *ep);
 int64_t ucx_message_length(const struct iovec *iov, int iovcnt, size_t max);
 /* 0, or -EAGAIN: a message of len bytes has no room. */
 int ucx_message_room(const struct ros2_ep *ep, size_t len);
-/* A message behind the others: of len bytes, which are copied, or none (BYE, or a put without). waits: it stays until so many
+/* A message behind the others: of len bytes, which are copied, or none (BYE, NOTHING). waits: it stays until so many
  * calls of ucx_message_part_done(). op (may be NULL) is a part of the caller's count. NULL: no memory. */
 struct ucx_item *ucx_message_queue(struct ros2_ep *ep, enum ucx_message_type type,
                                    const struct iovec *iov, int iovcnt, size_t len,

@@ -29,7 +29,6 @@
 
 OPENS(open_tcp, "ucx+tcp", "tcp", false)
 OPENS(open_rc, "ucx+rc", "rc", true)
-OPENS(open_dc, "ucx+dc_x", "dc_x", true)
 
 /* Whoever can connect, or is connected to, may write to any memory of this process: UCX's tcp, and its emulation of put on other
  * transports, take the address from the wire. */
@@ -68,13 +67,11 @@ static int rdma_available(const struct ros2_host *host, const char *peer)
 static const struct ros2_transport_ops variants[] = {
     OPS("ucx+tcp", open_tcp, EXPOSES, tcp_available),
     OPS("ucx+rc", open_rc, RDMA, rdma_available),
-    OPS("ucx+dc_x", open_dc, RDMA, rdma_available),
 };
 
 /* Where a user has registrations cached, they and their keys outlive region_deregister(). */
 static const struct ros2_transport_ops cached[] = {
     OPS("ucx+rc", open_rc, RDMA & ~ROS2_TRANSPORT_REVOKES, rdma_available),
-    OPS("ucx+dc_x", open_dc, RDMA & ~ROS2_TRANSPORT_REVOKES, rdma_available),
 };
 
 const struct ros2_transport_ops *ros2_ucx_variant(const char *name)

@@ -101,12 +101,17 @@ static ucs_status_t land(struct ucx_work *work, const struct incoming *in, void 
 
 static struct ucx_work *serve(struct ros2_ep *ep, struct ros2_region *region)
 {
+    /* The peer may take an answer for complete before we do: twice what it may have in flight. */
+    if (ep->serving >= 2 * UCX_WORKS) {
+        ucx_ep_broke(ep, "it asked for more at a time than agreed");
+        return NULL;
+    }
     struct ucx_work *work = ucx_work_take(ep, UCX_WORK_SERVE);
-
     if (!work) {
         ucx_ep_down(ep, -ENOMEM);
         return NULL;
     }
+    ep->serving++;
     work->region = region;
     region->users++;
     return work;
@@ -135,10 +140,6 @@ static ucs_status_t take_get(struct ros2_ep *ep, const struct incoming *in)
         ucx_ep_broke(ep, "it asked for memory that it has no right to");
         return UCS_OK;
     }
-    if (ep->work_count >= 2 * UCX_WORKS) {
-        ucx_ep_broke(ep, "it asked for more at a time than agreed");
-        return UCS_OK;
-    }
     struct ucx_work *work = serve(ep, region);
     if (work)
         ucx_work_send(work, &answer, region->addr + in->header.b, in->header.c, 0);
@@ -163,6 +164,7 @@ static ucs_status_t dispatch(struct ros2_ep *ep, const struct incoming *in)
 {
     const enum ucx_message_type type = in->header.type;
 
+    ep->settled |= type == UCX_WELCOME;
     if (ep->down || !ucx_ep_alive(ep))
         return UCS_OK;
     if (ep->state == UCX_EP_LINGERING) {
@@ -286,12 +288,16 @@ int ucx_receive_deliver(struct ros2_ep *ep)
     return count;
 }
 
-void ucx_receive_drop(struct ros2_ep *ep)
+bool ucx_receive_drop(struct ros2_ep *ep)
 {
     struct ucx_arrival *arrival;
+    bool bye = false;
 
-    while ((arrival = take_arrival(ep)) != NULL)
+    while ((arrival = take_arrival(ep)) != NULL) {
+        bye |= arrival->type == UCX_BYE;
         give_arrival(ep->domain, arrival);
+    }
+    return bye;
 }
 
 void ucx_arrivals_free(struct ros2_domain *domain)

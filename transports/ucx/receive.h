@@ -9,8 +9,8 @@
 int ucx_receive_start(struct ros2_domain *domain);
 /* Gives the user what came; returns how many. */
 int ucx_receive_deliver(struct ros2_ep *ep);
-/* Forgets it. */
-void ucx_receive_drop(struct ros2_ep *ep);
+/* Forgets it; whether the peer has said goodbye in it. */
+bool ucx_receive_drop(struct ros2_ep *ep);
 void ucx_arrivals_free(struct ros2_domain *domain);
 
 #endif

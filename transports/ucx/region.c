@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transports/ucx/context.h"
+
 #define ALL_RIGHTS (ROS2_REGION_REMOTE_READ | ROS2_REGION_REMOTE_WRITE)
 
 /* A packed key: magic, rights and bytes of the key, number, base, length, UCX's key, CRC-32C of these; little-endian. The sum is against damage: UCX
@@ -42,8 +44,10 @@ static int map(struct ros2_region *region)
         .address = region->addr,
         .length = region->len,
     };
+    const struct ros2_host *was = ucx_context_log_to(region->domain->host);
     ucs_status_t status = ucp_mem_map(region->domain->context, &params, &region->memory);
 
+    (void)ucx_context_log_to(was);
     return status == UCS_OK ? 0 : refuse(region->domain, status, region->len);
 }
 
@@ -166,7 +170,9 @@ static int import(struct ros2_ep *ep, const uint8_t *key, size_t len, struct ros
     if (!room)
         return host->fail(ENOMEM, "import a memory key: out of memory");
     memcpy(room, key, len);
+    const struct ros2_host *was = ucx_context_log_to(host);
     ucs_status_t status = ucp_ep_rkey_unpack(ep->ucp, room, &rkey->ucp);
+    (void)ucx_context_log_to(was);
     free(room);
     if (status == UCS_OK)
         return 0;

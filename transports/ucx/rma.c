@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "transports/ucx/context.h"
 #include "transports/ucx/message.h"
 #include "transports/ucx/region.h"
 #include "transports/ucx/work.h"
@@ -203,14 +204,17 @@ int ucx_put(struct ros2_ep *ep, const struct iovec *src, int srccnt, const struc
     if ((ep->work_count > 0 && pieces + ep->work_count > UCX_WORKS) ||
         (msg_len > 0 && ucx_message_room(ep, msg_len) < 0))
         return -EAGAIN;
-    t.item = ucx_message_queue(ep, UCX_MESSAGE, &message, msg_len > 0 ? 1 : 0, msg_len, op, 1);
+    t.item =
+        ucx_message_queue(ep, msg_len > 0 ? UCX_MESSAGE : UCX_NOTHING, &message, 1, msg_len, op, 1);
     if (!t.item)
         return -EAGAIN;
     op->plugin[UCX_OP_STATUS] = 0;
     op->plugin[UCX_OP_PARTS] = 1;
+    const struct ros2_host *was = ucx_context_log_to(ep->domain->host);
     walk(&t, src, dst, dstcnt, true);
     if (pieces > 0 && ep->domain->variant->rdma && !ep->down)
         flush_data(ep, t.item);
+    (void)ucx_context_log_to(was);
     ucx_message_part_done(ep, t.item, 0);
     return 0;
 }
@@ -233,7 +237,9 @@ int ucx_get(struct ros2_ep *ep, const struct iovec *dst, int dstcnt, const struc
         return -EAGAIN;
     op->plugin[UCX_OP_STATUS] = 0;
     op->plugin[UCX_OP_PARTS] = 1;
+    const struct ros2_host *was = ucx_context_log_to(ep->domain->host);
     walk(&t, dst, src, srccnt, true);
+    (void)ucx_context_log_to(was);
     ucx_op_part_done(ep, op, 0);
     return 0;
 }

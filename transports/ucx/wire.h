@@ -13,6 +13,7 @@
 #define UCX_HEADER       40u
 
 enum ucx_message_type {
+    UCX_NOTHING = 0, /* never sent: a put without a message */
     UCX_HELLO = 1,   /* a: the sender's number, b: magic and version */
     UCX_WELCOME = 2, /* the same */
     UCX_MESSAGE = 3, /* payload: the message */

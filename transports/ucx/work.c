@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "transports/ucx/context.h"
 #include "transports/ucx/message.h"
 #include "transports/ucx/region.h"
 
@@ -59,8 +60,10 @@ void ucx_work_end(struct ucx_work *work, ucs_status_t status)
     work->next = domain->free_works;
     domain->free_works = work;
 
-    if (was.region)
+    if (was.region) {
+        ep->serving--;
         ucx_region_left(was.region);
+    }
     if (was.rkey)
         ucx_rkey_left(was.rkey);
     if (status != UCS_OK && ep->ucp)
@@ -122,8 +125,11 @@ void ucx_work_send(struct ucx_work *work, const struct ucx_header *header, const
     param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
     param.flags = flags;
     ucx_header_encode(header, work->header);
-    ucx_work_started(work, ucp_am_send_nbx(work->ep->ucp, UCX_WIRE_AM, work->header, UCX_HEADER,
-                                           data, len, &param));
+    const struct ros2_host *was = ucx_context_log_to(work->ep->domain->host);
+    ucs_status_ptr_t request =
+        ucp_am_send_nbx(work->ep->ucp, UCX_WIRE_AM, work->header, UCX_HEADER, data, len, &param);
+    (void)ucx_context_log_to(was);
+    ucx_work_started(work, request);
 }
 
 void ucx_work_receive(struct ucx_work *work, void *descriptor, void *target, size_t len)
