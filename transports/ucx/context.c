@@ -6,6 +6,7 @@
 #include "transports/ucx/context.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -109,9 +110,22 @@ static const struct setting fixed[] = {
     {"PROTO_ENABLE", "n", NULL, false},
 };
 
+static bool has_mlx5(void)
+{
+    glob_t found;
+    const bool has = glob("/sys/class/infiniband/mlx5_*", GLOB_NOSORT, NULL, &found) == 0;
+
+    if (has)
+        globfree(&found);
+    return has;
+}
+
 static int configure(const struct ros2_domain *domain, ucp_config_t *config)
 {
-    const struct setting tls = {.name = "TLS", .value = domain->variant->tls};
+    /* Not by the names that bring ud along: that would be the connection that UCX watches, with a timeout of minutes. */
+    const bool mlx5 = domain->variant->rdma && has_mlx5();
+    const struct setting tls = {.name = "TLS",
+                                .value = mlx5 ? "rc_mlx5,rc_verbs" : domain->variant->tls};
     int rc = set(domain, config, &tls);
 
     for (size_t i = 0; rc == 0 && i < sizeof fixed / sizeof fixed[0]; i++)

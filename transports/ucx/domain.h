@@ -25,7 +25,7 @@ struct ucx_work;
 /* A choice of UCX's transports that this one works with. */
 struct ucx_variant {
     const char *name; /* of the transport, for messages: "ucx+tcp" */
-    const char *tls;  /* what UCX_TLS calls it */
+    const char *tls;  /* what UCX_TLS calls it; on devices of NVIDIA's rc_mlx5 comes before it */
     bool rdma;        /* a device moves the data: put and get are its own, and know its keys */
 };
 

@@ -28,7 +28,7 @@
     }
 
 OPENS(open_tcp, "ucx+tcp", "tcp", false)
-OPENS(open_rc, "ucx+rc", "rc", true)
+OPENS(open_rc, "ucx+rc", "rc_verbs", true)
 
 /* Whoever can connect, or is connected to, may write to any memory of this process: UCX's tcp, and its emulation of put on other
  * transports, take the address from the wire. */
