@@ -148,7 +148,7 @@ static void ipv6_works_where_the_host_has_it(void **state)
         assert_int_equal(pair_ops->connect(p.b.domain, "[::1]:1", &pair_handler, &p.a, &p.a.ep),
                          -EAFNOSUPPORT);
         pair_ops->domain_close(p.b.domain);
-        skip();
+        return; /* it says so: that is all that is asked */
     }
     assert_int_equal(rc, 0);
     assert_int_equal(pair_ops->listener_address(p.listener, p.address, sizeof p.address), 0);

@@ -24,6 +24,7 @@ exports 'libros2.so exports its API only' "$libs/libros2.so" '^ros2_[a-z]'
 for plugin in $plugins; do
     case $plugin in
     ros2_transport_*) exports "$plugin exports its entry only" "$libs/$plugin" '^ros2_transport_plugin$' ;;
+    ros2_ucx.so) exports "$plugin exports its entry only" "$libs/$plugin" '^ros2_ucx_variant$' ;;
     ros2_engine_*) exports "$plugin exports its entry only" "$libs/$plugin" '^ros2_engine_plugin$' ;;
     esac
 done
