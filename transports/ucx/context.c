@@ -43,7 +43,7 @@ static ucs_log_func_rc_t log_line(const char *file, unsigned line, const char *f
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     vsnprintf(text, sizeof text, format, ap);
 #pragma GCC diagnostic pop
-    log_host->log(level <= UCS_LOG_LEVEL_WARN ? ROS2_LOG_INFO : ROS2_LOG_DEBUG, "transport/ucx",
+    log_host->log(level <= UCS_LOG_LEVEL_ERROR ? ROS2_LOG_INFO : ROS2_LOG_DEBUG, "transport/ucx",
                   "UCX: %s", text);
     return UCS_LOG_FUNC_RC_STOP;
 }
@@ -110,6 +110,13 @@ static const struct setting fixed[] = {
     {"PROTO_ENABLE", "n", NULL, false},
 };
 
+/* Over tcp. When an endpoint is closed while UCX sends from memory in place, or puts, assertions of this version end the process
+ * (uct_iface.h:884, tcp_ep.c:939). So it copies. */
+static const struct setting copying[] = {
+    {"TCP_PUT_ENABLE", "n", "PUT_ENABLE", false},
+    {"ZCOPY_THRESH", "inf", NULL, false},
+};
+
 static bool has_mlx5(void)
 {
     glob_t found;
@@ -130,6 +137,9 @@ static int configure(const struct ros2_domain *domain, ucp_config_t *config)
 
     for (size_t i = 0; rc == 0 && i < sizeof fixed / sizeof fixed[0]; i++)
         rc = set(domain, config, &fixed[i]);
+    for (size_t i = 0; rc == 0 && !domain->variant->rdma && i < sizeof copying / sizeof copying[0];
+         i++)
+        rc = set(domain, config, &copying[i]);
     for (size_t i = 0; rc == 0 && i < sizeof settings / sizeof settings[0]; i++) {
         if (!is_set(settings[i].name) && (!settings[i].rdma || domain->variant->rdma))
             rc = set(domain, config, &settings[i]);

@@ -58,6 +58,7 @@ struct ros2_domain {
     unsigned linger_count;
     unsigned accepting; /* endpoints in that state */
     uint64_t timer_ns;  /* when timer_fd fires; 0: off */
+    uint64_t beat_ns;   /* the next heartbeat; 0: none is needed */
 
     struct ucx_table table;     /* what a peer names by a number: endpoints, regions, gets */
     struct ucx_regions regions; /* without remote rights first: local memory is looked up there */

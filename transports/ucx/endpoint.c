@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transports/ucx/heartbeat.h"
 #include "transports/ucx/linger.h"
 #include "transports/ucx/message.h"
 #include "transports/ucx/receive.h"
@@ -88,6 +89,7 @@ int ucx_ep_create(struct ros2_domain *domain, const union ip_address *peer,
     TAILQ_INSERT_TAIL(&domain->eps, ep, link);
     ep->until_ns = domain->host->now_ns() + GREET_NS;
     ucx_domain_wake_at(domain, ep->until_ns);
+    ucx_heartbeat_start(domain);
     *ep_p = ep;
     return 0;
 }

@@ -24,6 +24,7 @@ enum ucx_work_kind {
     UCX_WORK_PUT,     /* a part of a put: data, or the flush behind it */
     UCX_WORK_GET,     /* a part of a get */
     UCX_WORK_SERVE,   /* the peer's put or get, in or from a region of ours */
+    UCX_WORK_BEAT,    /* nobody waits for it */
 };
 
 /* Something that UCX was given and has not yet completed. */

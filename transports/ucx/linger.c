@@ -46,7 +46,7 @@ static bool has_transfers(const struct ros2_ep *ep)
     if (item->waits > 0)
         return true;
     LIST_FOREACH(work, &ep->works, link)
-    if (work->kind != UCX_WORK_MESSAGE)
+    if (work->kind != UCX_WORK_MESSAGE && work->kind != UCX_WORK_BEAT)
         return true;
     return false;
 }

@@ -16,6 +16,7 @@ ros2_ucx_la_SOURCES = \
 	transports/ucx/descriptors.c \
 	transports/ucx/domain.c \
 	transports/ucx/endpoint.c \
+	transports/ucx/heartbeat.c \
 	transports/ucx/linger.c \
 	transports/ucx/listener.c \
 	transports/ucx/message.c \

@@ -8,6 +8,7 @@
 
 #include <sys/eventfd.h>
 
+#include "transports/ucx/heartbeat.h"
 #include "transports/ucx/linger.h"
 #include "transports/ucx/listener.h"
 #include "transports/ucx/receive.h"
@@ -49,6 +50,7 @@ static void timer_fired(struct ros2_domain *domain)
         return; /* it is a moment behind our clock: it will wake us */
     domain->timer_ns = 0;
     ucx_ep_expire(domain, domain->host->now_ns());
+    ucx_heartbeat(domain, domain->host->now_ns());
 }
 
 int ucx_progress(struct ros2_domain *domain)

@@ -142,7 +142,8 @@ static ucs_status_t take_get(struct ros2_ep *ep, const struct incoming *in)
     }
     struct ucx_work *work = serve(ep, region);
     if (work)
-        ucx_work_send(work, &answer, region->addr + in->header.b, in->header.c, 0);
+        ucx_work_send(work, &answer, region->addr + in->header.b, in->header.c,
+                      UCP_AM_SEND_FLAG_EAGER);
     return UCS_OK;
 }
 
@@ -188,6 +189,8 @@ static ucs_status_t dispatch(struct ros2_ep *ep, const struct incoming *in)
         return take_get(ep, in);
     case UCX_DATA:
         return take_data(ep, in);
+    case UCX_BEAT:
+        return UCS_OK;
     default:
         ucx_ep_broke(ep, "it sent something of an unknown kind");
         return UCS_OK;

@@ -14,8 +14,9 @@
 #include "transports/ucx/region.h"
 #include "transports/ucx/work.h"
 
-/* One active message, or one transfer of a device. */
-#define PIECE_MAX (1u << 30)
+/* One active message, which UCX puts together in memory of its own at the receiver; or one transfer of a device. */
+#define MESSAGE_MAX  (1u << 20)
+#define TRANSFER_MAX (1u << 30)
 
 struct transfer {
     struct ros2_ep *ep;
@@ -79,7 +80,7 @@ static void put_piece(const struct transfer *t, const void *bytes, size_t len,
                                           .to = t->ep->peer_number,
                                           .a = rkey->number,
                                           .b = remote->offset + offset};
-        ucx_work_send(work, &header, bytes, len, 0);
+        ucx_work_send(work, &header, bytes, len, UCP_AM_SEND_FLAG_EAGER);
     }
 }
 
@@ -137,6 +138,7 @@ static void get_piece(const struct transfer *t, void *bytes, size_t len,
 static unsigned walk(const struct transfer *t, const struct iovec *local,
                      const struct ros2_remote *remote, int remote_count, bool starts)
 {
+    const uint64_t max = t->ep->domain->variant->rdma ? TRANSFER_MAX : MESSAGE_MAX;
     size_t used = 0; /* bytes of *local */
     unsigned pieces = 0;
 
@@ -150,8 +152,8 @@ static unsigned walk(const struct transfer *t, const struct iovec *local,
             }
             if (part > local->iov_len - used)
                 part = local->iov_len - used;
-            if (part > PIECE_MAX)
-                part = PIECE_MAX;
+            if (part > max)
+                part = max;
             uint8_t *bytes = (uint8_t *)local->iov_base + used;
             if (starts && t->ep->down)
                 return pieces;

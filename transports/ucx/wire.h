@@ -22,6 +22,7 @@ enum ucx_message_type {
     UCX_GET_FROM =
         6,        /* wanted: of region a, from byte b on, c bytes, as DATA with d as its number */
     UCX_DATA = 7, /* a: the number of the get that the payload is for */
+    UCX_BEAT = 8, /* nothing: is the peer's device there? */
 };
 
 struct ucx_header {
