@@ -11,8 +11,8 @@
  * the peer's handler only after all its data has landed. send, put and get may hold frames back until flush() or the
  * owner's next progress() or arm(), so that many replies leave with one doorbell.
  *
- * Trust: the peer is hostile, but where the flag EXPOSES says that it must not be. A put or get from it is executed only when it lies inside a region that this side
- * registered with that right; anything else closes the endpoint and reports -EPROTO. */
+ * Trust: the peer is hostile, but where the flag EXPOSES says that it must not be. A put or get from it is executed only when
+ * it lies inside a region that this side registered with that right; anything else closes the endpoint and reports -EPROTO. */
 #ifndef ROS2_TRANSPORT_H
 #define ROS2_TRANSPORT_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages are active messages, sent eagerly: UCX keeps their order within an endpoint, as long as none takes the way of a
  * rendezvous. A message waits until those before it have been given to UCX, and the message of a put until its data has
- * landed, so the order is that of the calls. Each is a copy: UCX may need the bytes after the call, and the interface gives them
+ * been sent on the same connection, or on a device has landed, so the order is that of the calls. Each is a copy: UCX may need the bytes after the call, and the interface gives them
  * back at its end. Owner: the domain's thread. */
 #include "config.h"
 
