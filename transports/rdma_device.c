@@ -8,18 +8,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <ifaddrs.h>
 #include <linux/capability.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "transports/address.h"
+#include "transports/interface.h"
 
 #define PORT_STATES "/sys/class/infiniband/*/ports/*/state"
 #define INTERFACES  "/sys/class/infiniband/*/ports/*/gid_attrs/ndevs/*"
@@ -50,49 +48,6 @@ static bool any_begins(const char *pattern, const char *text)
 
 /* -- the way to a peer -- */
 
-/* The address that this host would talk to the peer from. */
-static int local_address(const union ip_address *peer, union ip_address *local_p)
-{
-    socklen_t len = sizeof *local_p;
-    int fd = socket(peer->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int rc = -1;
-
-    if (fd < 0)
-        return -1;
-    if (connect(fd, &peer->any, ip_address_len(peer)) == 0)
-        rc = getsockname(fd, &local_p->any, &len);
-    close(fd);
-    return rc;
-}
-
-static bool is_same_host(const union ip_address *a, const struct sockaddr *other)
-{
-    const union ip_address *b = (const void *)other;
-
-    if (!other || other->sa_family != a->any.sa_family)
-        return false;
-    if (other->sa_family == AF_INET)
-        return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
-    return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0;
-}
-
-static int find_interface(const union ip_address *local, char name[IFNAMSIZ])
-{
-    struct ifaddrs *list;
-    int rc = -1;
-
-    if (getifaddrs(&list) < 0)
-        return -1;
-    for (const struct ifaddrs *at = list; at && rc < 0; at = at->ifa_next) {
-        if (!is_same_host(local, at->ifa_addr))
-            continue;
-        snprintf(name, IFNAMSIZ, "%s", at->ifa_name);
-        rc = 0;
-    }
-    freeifaddrs(list);
-    return rc;
-}
-
 /* Of an Ethernet port the interface is with its addresses, of an InfiniBand port the device is with the interface. */
 static bool has_device(const char *interface)
 {
@@ -106,11 +61,11 @@ static bool has_device(const char *interface)
 
 static int check_way(const struct ros2_host *host, const char *peer)
 {
-    union ip_address address, local;
+    union ip_address address;
     char interface[IFNAMSIZ];
 
-    if (ip_address_parse(peer, &address) < 0 || local_address(&address, &local) < 0 ||
-        find_interface(&local, interface) < 0 || has_device(interface))
+    if (ip_address_parse(peer, &address) < 0 || interface_towards(&address, interface) < 0 ||
+        has_device(interface))
         return 0; /* or cannot be told here: to connect says more */
     return host->fail(EHOSTUNREACH,
                       "the way to %s is interface %s, which is no RDMA device's; let "

@@ -5,6 +5,7 @@ if HAVE_LIBFABRIC
 pkglib_LTLIBRARIES += ros2_transport_ofi.la
 ros2_transport_ofi_la_SOURCES = \
 	transports/address.c \
+	transports/interface.c \
 	transports/rdma_device.c \
 	transports/ofi/backlog.c \
 	transports/ofi/descriptors.c \
