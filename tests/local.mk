@@ -45,4 +45,4 @@ EXTRA_DIST += \
 	tests/mutants/run \
 	tests/tap-wrapper \
 	tests/tsan.supp \
-	$(wildcard $(srcdir)/tests/mutants/*.patch $(srcdir)/tests/mutants/with-ucx/*.patch)
+	$(wildcard $(srcdir)/tests/mutants/*.patch)

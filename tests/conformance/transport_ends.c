@@ -214,7 +214,10 @@ static void abort_by_the_target(struct pair *p, bool get)
     memcpy(copy, m.r.bytes, BIG);
     pair_until(p, p->a.closed);
     assert_int_equal(m.op.calls, 1); /* before closed() */
-    assert_true(m.op.status == -ECONNRESET || m.op.status == -EPIPE);
+    /* A put is over when its source is free, and the answers to a get may be on their way. UCX's worker drains a connection over tcp
+     * that was ended, so nothing holds them up until this end hears of it. */
+    assert_true(m.op.status == -ECONNRESET || m.op.status == -EPIPE ||
+                (pair_is("ucx+tcp") && m.op.status == 0));
     assert_memory_equal(m.r.bytes, copy, BIG);
     middle_close(&m);
     free(copy);

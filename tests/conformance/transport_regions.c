@@ -427,7 +427,9 @@ static void abort_frees_a_region_that_is_half_sent(void **state)
     assert_int_equal(pair_ops->region_deregister(r.region), 0);
     r.region = NULL;
     pair_until(p, p->a.closed && op.calls == 1);
-    assert_true(op.status == -ECONNRESET || op.status == -EPIPE);
+    /* ucx+tcp sends copies: the answer may be complete. */
+    assert_true(op.status == -ECONNRESET || op.status == -EPIPE ||
+                (pair_is("ucx+tcp") && op.status == 0));
     pair_region_close(&r);
     free(dst);
 }

@@ -148,7 +148,7 @@ unit_programs += \
 	tests/unit/ucx_hostile_test \
 	tests/unit/ucx_process_test
 endif
-tests_unit_ucx_hostile_test_SOURCES = tests/unit/ucx_hostile_test.c $(transport_pair)
+tests_unit_ucx_hostile_test_SOURCES = tests/unit/ucx_hostile_test.c tests/unit/ucx_peer.c tests/unit/ucx_peer.h $(transport_pair)
 tests_unit_ucx_hostile_test_CPPFLAGS = $(AM_CPPFLAGS) $(UCX_CFLAGS)
 tests_unit_ucx_hostile_test_LDADD = $(test_base) $(UCX_LIBS)
 tests_unit_ucx_process_test_SOURCES = tests/unit/ucx_process_test.c $(transport_pair)

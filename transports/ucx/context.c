@@ -67,15 +67,15 @@ static const struct setting settings[] = {
     /* A cached registration would leave its key behind. */
     {"IB_REG_METHODS", "direct", "REG_METHODS", true},
     {"RCACHE_ENABLE", "n", NULL, false},
-    /* A peer that is gone is noticed within seconds. */
+    /* A peer that is gone is noticed within seconds; see also oob.c and heartbeat.c. */
     {"KEEPALIVE_INTERVAL", "2s", NULL, false},
     {"TCP_KEEPIDLE", "5s", "KEEPIDLE", false},
     {"TCP_KEEPINTVL", "2s", "KEEPINTVL", false},
     {"TCP_KEEPCNT", "3", "KEEPCNT", false},
     /* The device that has the address, or the way to the peer; no others that happen to be there. */
-    {"CM_USE_ALL_DEVICES", "n", NULL, false},
+    {"CM_USE_ALL_DEVICES", "n", NULL, true},
     /* A port is free as soon as its listener is gone. */
-    {"CM_REUSEADDR", "y", "REUSEADDR", false},
+    {"CM_REUSEADDR", "y", "REUSEADDR", true},
 };
 
 static bool is_set(const char *name)
@@ -108,12 +108,16 @@ static const struct setting fixed[] = {
     /* Messages of one endpoint keep their order on one connection only, as this version's protocols send them. */
     {"MAX_EAGER_RAILS", "1", NULL, false},
     {"PROTO_ENABLE", "n", NULL, false},
+    /* Connections of devices are the kernel's; UCX's own way over tcp is not to be had, see oob.c. */
+    {"SOCKADDR_TLS_PRIORITY", "rdmacm", NULL, true},
 };
 
 /* Over tcp. When an endpoint is closed while UCX sends from memory in place, or puts, assertions of this version end the process
  * (uct_iface.h:884, tcp_ep.c:939). So it copies. */
 static const struct setting copying[] = {
     {"TCP_PUT_ENABLE", "n", "PUT_ENABLE", false},
+    /* To a host that does not answer a call would wait for the kernel to give up. */
+    {"TCP_CONN_NB", "y", "CONN_NB", false},
     {"ZCOPY_THRESH", "inf", NULL, false},
 };
 
@@ -133,10 +137,14 @@ static int configure(const struct ros2_domain *domain, ucp_config_t *config)
     const bool mlx5 = domain->variant->rdma && has_mlx5();
     const struct setting tls = {.name = "TLS",
                                 .value = mlx5 ? "rc_mlx5,rc_verbs" : domain->variant->tls};
+    const struct setting devices = {.name = "NET_DEVICES", .value = domain->interface};
     int rc = set(domain, config, &tls);
 
     for (size_t i = 0; rc == 0 && i < sizeof fixed / sizeof fixed[0]; i++)
-        rc = set(domain, config, &fixed[i]);
+        if (!fixed[i].rdma || domain->variant->rdma)
+            rc = set(domain, config, &fixed[i]);
+    if (rc == 0 && domain->interface[0] && !is_set(devices.name))
+        rc = set(domain, config, &devices);
     for (size_t i = 0; rc == 0 && !domain->variant->rdma && i < sizeof copying / sizeof copying[0];
          i++)
         rc = set(domain, config, &copying[i]);

@@ -14,11 +14,13 @@
 #include <sys/timerfd.h>
 
 #include "transports/ucx/context.h"
+#include "transports/ucx/copy.h"
 #include "transports/ucx/descriptors.h"
 #include "transports/ucx/endpoint.h"
 #include "transports/ucx/linger.h"
 #include "transports/ucx/listener.h"
 #include "transports/ucx/message.h"
+#include "transports/ucx/oob.h"
 #include "transports/ucx/process.h"
 #include "transports/ucx/receive.h"
 #include "transports/ucx/work.h"
@@ -91,7 +93,7 @@ int ucx_domain_parse(const struct ros2_domain *domain, const char *verb, const c
 
 /* -- descriptors -- */
 
-static int watch_fd(struct ros2_domain *domain, int fd)
+int ucx_domain_watch(struct ros2_domain *domain, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 
@@ -109,7 +111,7 @@ static int watch_worker(struct ros2_domain *domain, const int *before, unsigned 
         return ucx_domain_complain(domain, "ucp_worker_get_efd", status);
     ucx_descriptors_find(domain, fd, before, before_count);
     ucx_descriptors_set_up(domain);
-    return watch_fd(domain, fd);
+    return ucx_domain_watch(domain, fd);
 }
 
 static int open_fds(struct ros2_domain *domain)
@@ -120,8 +122,8 @@ static int open_fds(struct ros2_domain *domain)
     if (domain->epoll_fd < 0 || domain->event_fd < 0 || domain->timer_fd < 0)
         return domain->host->fail(errno, "%s: open a domain: %s", domain->name,
                                   strerrordesc_np(errno));
-    int rc = watch_fd(domain, domain->event_fd);
-    return rc < 0 ? rc : watch_fd(domain, domain->timer_fd);
+    int rc = ucx_domain_watch(domain, domain->event_fd);
+    return rc < 0 ? rc : ucx_domain_watch(domain, domain->timer_fd);
 }
 
 static void close_fds(const struct ros2_domain *domain)
@@ -134,6 +136,19 @@ static void close_fds(const struct ros2_domain *domain)
 }
 
 /* -- open and close -- */
+
+/* Else UCX takes whichever is fastest, were it a bridge of containers. */
+static void choose_interface(struct ros2_domain *domain, const struct ros2_domain_options *options)
+{
+    union ip_address address;
+
+    if (domain->variant->rdma)
+        return;
+    if (options->local && ip_address_parse(options->local, &address) == 0)
+        (void)interface_with(&address, domain->interface);
+    else if (options->peer && ip_address_parse(options->peer, &address) == 0)
+        (void)interface_towards(&address, domain->interface);
+}
 
 static void init(struct ros2_domain *domain, const struct ucx_variant *variant,
                  const struct ros2_domain_options *options)
@@ -148,16 +163,19 @@ static void init(struct ros2_domain *domain, const struct ucx_variant *variant,
     domain->send_queue = options->send_queue ? options->send_queue : DEFAULT_SEND_QUEUE;
     domain->pid = getpid();
     domain->owner = pthread_self();
-    domain->epoll_fd = domain->event_fd = domain->timer_fd = domain->thread_set = -1;
+    domain->epoll_fd = domain->event_fd = domain->timer_fd = domain->thread_set = domain->oob_fd =
+        -1;
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         TAILQ_INIT(list[i]);
     TAILQ_INIT(&domain->regions);
     TAILQ_INIT(&domain->listeners);
     TAILQ_INIT(&domain->listener_graveyard);
+    choose_interface(domain, options);
 }
 
 static void close_context(struct ros2_domain *domain)
 {
+    ucx_oob_close(domain);
     if (ucx_domain_forked(domain))
         ucx_descriptors_drop(domain);
     else
@@ -173,6 +191,8 @@ static int open_worker(struct ros2_domain *domain)
     if (rc == 0)
         rc = watch_worker(domain, before, before_count);
     free(before);
+    if (rc == 0 && !domain->variant->rdma)
+        rc = ucx_oob_open(domain);
     return rc < 0 ? rc : ucx_receive_start(domain);
 }
 
@@ -230,10 +250,11 @@ static void abort_all(struct ucx_eps *list)
 void ucx_domain_close(struct ros2_domain *domain)
 {
     domain->owner = pthread_self(); /* the last call may be another thread's */
-    domain->closing = true;
     ucx_domain_enter(domain);
     while (!TAILQ_EMPTY(&domain->listeners))
         ucx_listener_close(TAILQ_FIRST(&domain->listeners));
+    ucx_linger_settle_all(domain);
+    domain->closing = true;
     abort_all(&domain->eps);
     abort_all(&domain->dead);
     while (!TAILQ_EMPTY(&domain->lingering))
@@ -245,6 +266,7 @@ void ucx_domain_close(struct ros2_domain *domain)
     ucx_works_free(domain);
     ucx_messages_free(domain);
     ucx_arrivals_free(domain);
+    ucx_copies_free(domain);
     ucx_table_fini(&domain->table);
     close_fds(domain);
     free(domain);
@@ -294,6 +316,8 @@ int ucx_domain_arm(struct ros2_domain *domain)
     ucx_domain_own(domain);
     ucx_domain_enter(domain);
     /* UCX refuses while it has something to do, which may be nothing for anybody here. */
+    if (!domain->variant->rdma)
+        ucx_oob_arm(domain);
     for (int i = 0; i < ARM_TRIES && rc < 0 && !is_busy(domain); i++) {
         if (ucp_worker_arm(domain->worker) == UCS_OK)
             rc = 0;

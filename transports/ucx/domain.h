@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "ros2/transport.h"
-#include "transports/address.h"
+#include "transports/interface.h"
 #include "transports/ucx/table.h"
 
 TAILQ_HEAD(ucx_eps, ros2_ep);
@@ -42,6 +42,10 @@ struct ros2_domain {
     ucp_context_h context;
     ucp_worker_h worker;
     int epoll_fd, event_fd, timer_fd;
+    int oob_fd;             /* tcp: the set of out-of-band sockets; or -1 */
+    ucp_address_t *address; /* tcp: the worker's, of address_len bytes */
+    size_t address_len;
+    char interface[IFNAMSIZ];     /* tcp: the only one to use; empty: any */
     int set[UCX_DESCRIPTORS_MAX]; /* the epoll sets of the worker, see descriptors.c */
     unsigned set_count;
     int thread_set; /* that of UCX's thread, or -1 */
@@ -56,6 +60,7 @@ struct ros2_domain {
     const struct ros2_host
         *log_before; /* whose log UCX's words went to before the outermost call */
     unsigned linger_count;
+    unsigned oob_skips; /* calls of progress() without a look at oob_fd */
     unsigned accepting; /* endpoints in that state */
     uint64_t timer_ns;  /* when timer_fd fires; 0: off */
     uint64_t beat_ns;   /* the next heartbeat; 0: none is needed */
@@ -73,6 +78,8 @@ struct ros2_domain {
     struct ucx_work *free_works;
     struct ucx_item *free_items;
     struct ucx_arrival *free_arrivals;
+    void *free_copies; /* of UCX_COPY_MAX bytes, the first of which lead to the next */
+    unsigned free_copy_count;
 };
 
 int ucx_domain_open(const struct ucx_variant *variant, const struct ros2_domain_options *options,
@@ -91,6 +98,8 @@ int ucx_domain_complain(const struct ros2_domain *domain, const char *what, ucs_
 /* Addresses that this domain can have. 0, or with a text -EINVAL, -EAFNOSUPPORT. */
 int ucx_domain_parse(const struct ros2_domain *domain, const char *verb, const char *address,
                      union ip_address *address_p);
+/* What fd tells, the domain's descriptor does. 0, or -errno with a text. */
+int ucx_domain_watch(struct ros2_domain *domain, int fd);
 /* What the interface calls a status of UCX: -errno, or 0. */
 int ucx_errno(ucs_status_t status);
 /* Around everything that may run callbacks. The outermost leave frees what died in between. */

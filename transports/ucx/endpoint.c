@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transports/ucx/cm.h"
 #include "transports/ucx/heartbeat.h"
 #include "transports/ucx/linger.h"
 #include "transports/ucx/message.h"
+#include "transports/ucx/oob.h"
 #include "transports/ucx/receive.h"
 #include "transports/ucx/work.h"
 
@@ -31,37 +33,24 @@ static void failed(void *arg, ucp_ep_h ucp, ucs_status_t status)
     struct ros2_ep *ep = arg;
 
     (void)ucp;
-    ep->settled = true;
+    ep->failed = true;
     ucx_ep_failed(ep, status);
 }
 
-static int make_ucp(struct ros2_ep *ep, const union ip_address *peer, ucp_conn_request_h request)
+int ucx_ep_begin(struct ros2_ep *ep, ucp_ep_params_t *params)
 {
-    struct ros2_domain *domain = ep->domain;
-    ucp_ep_params_t params = {
-        .field_mask = UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE | UCP_EP_PARAM_FIELD_ERR_HANDLER,
-        .err_mode = UCP_ERR_HANDLING_MODE_PEER,
-        .err_handler = {.cb = failed, .arg = ep},
-    };
-
-    if (request) {
-        params.field_mask |= UCP_EP_PARAM_FIELD_CONN_REQUEST;
-        params.conn_request = request;
-    } else {
-        params.field_mask |= UCP_EP_PARAM_FIELD_FLAGS | UCP_EP_PARAM_FIELD_SOCK_ADDR;
-        params.flags = UCP_EP_PARAMS_FLAGS_CLIENT_SERVER;
-        params.sockaddr.addr = &peer->any;
-        params.sockaddr.addrlen = ip_address_len(peer);
-    }
-    ucs_status_t status = ucp_ep_create(domain->worker, &params, &ep->ucp);
+    params->field_mask |= UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE | UCP_EP_PARAM_FIELD_ERR_HANDLER;
+    params->err_mode = UCP_ERR_HANDLING_MODE_PEER;
+    params->err_handler = (ucp_err_handler_t){.cb = failed, .arg = ep};
+    ucs_status_t status = ucp_ep_create(ep->domain->worker, params, &ep->ucp);
     if (status == UCS_OK)
         return 0;
     ep->ucp = NULL;
-    return ucx_domain_complain(domain, "connection", status);
+    return ucx_domain_complain(ep->domain, "connection", status);
 }
 
-int ucx_ep_create(struct ros2_domain *domain, const union ip_address *peer,
-                  ucp_conn_request_h request, bool *taken_p, struct ros2_ep **ep_p)
+int ucx_ep_new(struct ros2_domain *domain, const union ip_address *peer, enum ucx_ep_state state,
+               struct ros2_ep **ep_p)
 {
     struct ros2_ep *ep = calloc(1, sizeof *ep);
 
@@ -69,23 +58,18 @@ int ucx_ep_create(struct ros2_domain *domain, const union ip_address *peer,
         return domain->host->fail(ENOMEM, "%s: connection: out of memory", domain->name);
     ep->domain = domain;
     ep->peer = *peer;
-    ep->state = request ? UCX_EP_ACCEPTING : UCX_EP_CONNECTING;
-    ep->settled = request != NULL;
+    ep->state = state;
+    ep->asks = state == UCX_EP_CONNECTING;
+    ep->oob.fd = -1;
     LIST_INIT(&ep->works);
     TAILQ_INIT(&ep->outbox);
     STAILQ_INIT(&ep->inbox);
     int rc = ucx_table_add(&domain->table, domain->host, UCX_ENDPOINT, ep, &ep->number);
-    if (rc == 0) {
-        *taken_p = true;
-        rc = make_ucp(ep, peer, request);
-        if (rc < 0)
-            ucx_table_remove(&domain->table, ep->number);
-    }
     if (rc < 0) {
         free(ep);
         return rc;
     }
-    domain->accepting += ep->state == UCX_EP_ACCEPTING;
+    domain->accepting += state == UCX_EP_ACCEPTING;
     TAILQ_INSERT_TAIL(&domain->eps, ep, link);
     ep->until_ns = domain->host->now_ns() + GREET_NS;
     ucx_domain_wake_at(domain, ep->until_ns);
@@ -98,19 +82,24 @@ int ucx_connect(struct ros2_domain *domain, const char *address,
                 const struct ros2_ep_handler *handler, void *arg, struct ros2_ep **ep_p)
 {
     union ip_address peer;
-    struct ros2_ep *ep = NULL;
-    bool taken;
+    struct ros2_ep *ep;
 
     ucx_domain_own(domain);
     int rc = ucx_domain_parse(domain, "connect to", address, &peer);
     if (rc < 0)
         return rc;
     ucx_domain_enter(domain);
-    rc = ucx_ep_create(domain, &peer, NULL, &taken, &ep);
+    rc = ucx_ep_new(domain, &peer, UCX_EP_CONNECTING, &ep);
     if (rc == 0) {
         ucx_ep_set_handler(ep, handler, arg);
-        ucx_message_greet(ep, UCX_HELLO);
-        *ep_p = ep;
+        if (domain->variant->rdma)
+            rc = ucx_cm_connect(ep);
+        else
+            ucx_oob_connect(ep);
+        if (rc < 0)
+            ucx_ep_abort(ep);
+        else
+            *ep_p = ep;
     }
     ucx_domain_leave(domain);
     return rc;
@@ -214,12 +203,18 @@ void ucx_ep_down(struct ros2_ep *ep, int err)
 /* UCX says "timeout" and more when a connection that stood is broken, whatever it was. */
 void ucx_ep_failed(struct ros2_ep *ep, ucs_status_t status)
 {
-    ucx_ep_down(ep, ep->state == UCX_EP_CONNECTING ? ucx_errno(status) : -ECONNRESET);
+    if (ep->state != UCX_EP_CONNECTING)
+        ucx_ep_down(ep, -ECONNRESET);
+    else if (status == UCS_ERR_CONNECTION_RESET) /* what rdma_cm says where nobody listens */
+        ucx_ep_down(ep, -ECONNREFUSED);
+    else
+        ucx_ep_down(ep, ucx_errno(status));
 }
 
 void ucx_ep_broke(struct ros2_ep *ep, const char *how)
 {
     ucx_ep_fail(ep, EPROTO, how);
+    ep->failed = true; /* what it will do is anybody's guess */
     ucx_ep_down(ep, -EPROTO);
 }
 
@@ -270,9 +265,30 @@ static void break_off(struct ros2_ep *ep)
     }
 }
 
+/* UCX keeps its requests, which refer to memory of ours only; their users hear that they are over. */
+static void let_go(struct ros2_ep *ep)
+{
+    struct ucx_work *work;
+
+    forget_asked(ep);
+    LIST_FOREACH(work, &ep->works, link)
+    {
+        if (work->kind == UCX_WORK_MESSAGE && work->item) {
+            ucx_op_part_done(ep, work->item->op, ep->verdict);
+            work->item->op = NULL;
+        } else if (work->kind == UCX_WORK_PUT) {
+            work->item = NULL;
+        }
+    }
+}
+
 bool ucx_ep_may_close(const struct ros2_ep *ep)
 {
-    return ep->settled || !ep->ucp || ep->domain->closing || ucx_domain_forked(ep->domain);
+    if (ep->failed || ep->domain->closing || ucx_domain_forked(ep->domain))
+        return true;
+    if (!ep->ucp)
+        return !ucx_oob_committed(ep);
+    return ep->domain->variant->rdma ? ep->settled : ep->heard && ep->answered;
 }
 
 void ucx_ep_unlink(struct ros2_ep *ep, int verdict)
@@ -292,6 +308,9 @@ void ucx_ep_unlink(struct ros2_ep *ep, int verdict)
         if (ep->ucp && !ucx_domain_forked(domain))
             break_off(ep);
         ep->ucp = NULL;
+        ucx_oob_end(ep);
+    } else {
+        let_go(ep);
     }
     ucx_message_cancel(ep, verdict);
     ucx_receive_drop(ep);
@@ -343,7 +362,7 @@ void ucx_ep_abort(struct ros2_ep *ep)
         return;
     ucx_domain_enter(domain);
     if (!ucx_ep_may_close(ep)) {
-        ucx_linger_unborn(ep);
+        ucx_linger_stay(ep);
     } else {
         ucx_ep_unlink(ep, -ECANCELED);
         ucx_ep_bury(ep);
@@ -367,11 +386,11 @@ void ucx_ep_expire(struct ros2_domain *domain, uint64_t now_ns)
     }
     for (ep = TAILQ_FIRST(&domain->lingering); ep; ep = next) {
         next = TAILQ_NEXT(ep, link);
-        if (ep->unborn)
+        if (ep->left)
             continue;
-        if (ep->until_ns <= now_ns)
-            ucx_linger_end(ep);
-        else
+        if (ep->until_ns > now_ns)
             ucx_domain_wake_at(domain, ep->until_ns);
+        else
+            ucx_linger_expired(ep);
     }
 }

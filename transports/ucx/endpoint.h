@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection: an endpoint of UCX, made by socket address. */
+/* One connection: an endpoint of UCX. */
 #ifndef UCX_ENDPOINT_H
 #define UCX_ENDPOINT_H
 
@@ -23,7 +23,7 @@ enum ucx_work_kind {
     UCX_WORK_MESSAGE, /* an active message of no region */
     UCX_WORK_PUT,     /* a part of a put: data, or the flush behind it */
     UCX_WORK_GET,     /* a part of a get */
-    UCX_WORK_SERVE,   /* the peer's put or get, in or from a region of ours */
+    UCX_WORK_SERVE,   /* the answer to a peer's get, from a region of ours */
     UCX_WORK_BEAT,    /* nobody waits for it */
 };
 
@@ -31,12 +31,13 @@ enum ucx_work_kind {
 struct ucx_work {
     enum ucx_work_kind kind;
     struct ros2_ep *ep;
-    struct ucx_item *item;      /* PUT: it waits for this; MESSAGE: whose bytes are on their way */
-    struct ros2_op *op;         /* GET */
-    struct ros2_region *region; /* SERVE */
-    struct ros2_rkey *rkey;     /* PUT, GET of a device */
-    uint64_t number;            /* GET by active messages: what the peer names it by */
-    void *target;               /* and where its bytes go */
+    struct ucx_item *item; /* PUT: it waits for this; MESSAGE: whose bytes are on their way */
+    struct ros2_op *op;    /* GET */
+    void *copy;            /* PUT, SERVE over tcp: the bytes that UCX sends, see copy.c */
+    size_t copy_len;
+    struct ros2_rkey *rkey; /* PUT, GET of a device */
+    uint64_t number;        /* GET by active messages: what the peer names it by */
+    void *target;           /* and where its bytes go */
     size_t len;
     bool asked; /* GET by active messages: counted in gets_asked, UCX has not got it */
     uint8_t header[UCX_HEADER];
@@ -61,12 +62,21 @@ TAILQ_HEAD(ucx_items, ucx_item);
 struct ucx_arrival {
     STAILQ_ENTRY(ucx_arrival) link;
     enum ucx_message_type type;
-    uint64_t number; /* HELLO, WELCOME: the peer's */
-    void *data;      /* the worker's, to be released; or NULL */
+    void *data; /* the worker's, to be released; or NULL */
     size_t len;
     struct ucx_arrival *next;
 };
 STAILQ_HEAD(ucx_arrivals, ucx_arrival);
+
+enum ucx_oob_state { UCX_OOB_CONNECTING, UCX_OOB_SENDING, UCX_OOB_RECEIVING, UCX_OOB_WATCHING };
+
+/* See oob.c. */
+struct ucx_oob {
+    int fd; /* -1: there is none */
+    enum ucx_oob_state state;
+    uint8_t *bytes; /* of len, of which the first `done` were sent or received */
+    size_t len, done;
+};
 
 /* owner: the domain's thread. */
 struct ros2_ep {
@@ -79,14 +89,21 @@ struct ros2_ep {
     bool handled; /* handler is set */
     bool down;    /* ends with `error` once all that was received is delivered */
     bool in_ready;
-    bool settled; /* it is connected, or has failed: only then UCX's endpoint may be closed */
-    bool bye;     /* our last message is on its way */
-    bool unborn;  /* LINGERING: it was never connected */
+    bool settled;    /* both ends are connected */
+    bool failed;     /* UCX has given it up, or the peer broke the rules */
+    bool asks;       /* we connect; else we were connected to */
+    bool greeted;    /* tcp: the peer's HELLO has come */
+    bool introduced; /* he has greeted, and tcp: knows our greeting: the rest may come */
+    bool bye;        /* our last message is on its way */
+    bool heard;      /* tcp: the peer's last message has come */
+    bool answered;   /* tcp: the peer has our last message */
+    bool left;       /* LINGERING: of no use any more to its user, or to whom he talked with */
     int error;
     int verdict; /* what parts that UCX gives back are told; 0: that the connection failed */
     uint64_t number, peer_number;
     uint64_t until_ns; /* CONNECTING, ACCEPTING, LINGERING: it ends then */
     union ip_address peer;
+    struct ucx_oob oob;
     struct ros2_listener *listener;  /* while ACCEPTING */
     TAILQ_ENTRY(ros2_ep) link;       /* domain: eps, dead, lingering or graveyard */
     TAILQ_ENTRY(ros2_ep) ready_link; /* domain: ready, when in_ready */
@@ -108,10 +125,11 @@ void ucx_ep_abort(struct ros2_ep *ep);
 
 /* -- for the other files -- */
 
-/* An endpoint to `peer`, or for who asked. Where that fails with an error and its text nothing is left, but for the request
- * unless *taken_p is set. */
-int ucx_ep_create(struct ros2_domain *domain, const union ip_address *peer,
-                  ucp_conn_request_h request, bool *taken_p, struct ros2_ep **ep_p);
+/* A connection that is to come about, with no endpoint of UCX yet. 0, or -errno with a text. */
+int ucx_ep_new(struct ros2_domain *domain, const union ip_address *peer, enum ucx_ep_state state,
+               struct ros2_ep **ep_p);
+/* Its endpoint of UCX; params say whom with. 0, or -errno with a text. */
+int ucx_ep_begin(struct ros2_ep *ep, ucp_ep_params_t *params);
 /* Whether it is neither dead nor freed. */
 bool ucx_ep_alive(const struct ros2_ep *ep);
 /* Puts the error text of a failed connection; returns -err like host->fail. */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The user's endpoint is gone when ep_close returns. What is left of it sends what it holds, says goodbye, and stays until the
- * peer hangs up: UCX ends a connection over another path than that of its data, which the peer would lose. Owner: the
- * domain's thread. Always: nothing that lingers refers to memory of an op. */
+/* The user's endpoint is gone when ep_close or ep_abort returns. What is left of a closed one sends what it holds, says goodbye, and
+ * stays until the peer hangs up: UCX ends a connection over another path than that of its data, which the peer would lose.
+ *
+ * Over tcp every connection that UCX has not given up goes that way, also one that was aborted or never came about. UCX 1.13 ends the
+ * process when one is closed while it connects, or while it has something to send and the peer closes too; and it takes what is left of
+ * one that only one end had for a part of the next between the two. So both ends connect, say goodbye, and close when each
+ * knows that the other has heard it. Owner: the domain's thread. Always: nothing that lingers refers to memory of a user. */
 #include "config.h"
 
 #include "transports/ucx/linger.h"
@@ -9,31 +13,77 @@
 #include <errno.h>
 
 #include "transports/ucx/message.h"
+#include "transports/ucx/oob.h"
 #include "transports/ucx/receive.h"
 
 #define LINGER_NS 5000000000ull
+/* How long domain_close() waits for those. */
+#define SETTLE_NS 1000000000ull
 /* A peer that never hangs up cannot make us keep more connections than these. */
 #define LINGER_MAX 256u
 
 void ucx_linger_end(struct ros2_ep *ep)
 {
-    ep->domain->linger_count -= !ep->unborn;
+    if (!ucx_ep_may_close(ep))
+        return;
+    ep->domain->linger_count -= !ep->left;
     ucx_ep_unlink(ep, -ECANCELED);
     ucx_ep_bury(ep);
 }
 
-/* UCX 1.13 takes an event of a socket that is closed while it connects for one of the next socket with that number, and may
- * then end the process. So who is given up while he connects, by his user or his deadline, is closed when he is connected, or has
- * failed: the kernel gives up some time. */
-void ucx_linger_unborn(struct ros2_ep *ep)
+void ucx_linger_expired(struct ros2_ep *ep)
+{
+    if (ucx_ep_may_close(ep) || ep->domain->variant->rdma) {
+        ucx_linger_end(ep);
+        return;
+    }
+    ep->left = true;
+    ep->domain->linger_count--;
+}
+
+void ucx_linger_stay(struct ros2_ep *ep)
 {
     struct ros2_domain *domain = ep->domain;
 
     ucx_ep_unlink(ep, -ECANCELED);
     ep->state = UCX_EP_LINGERING;
-    ep->down = false; /* until UCX knows */
-    ep->unborn = ep->bye = true;
+    ep->down = false; /* until UCX knows, or the peer */
+    ep->left = true;
+    ep->bye = domain->variant->rdma;
     TAILQ_INSERT_TAIL(&domain->lingering, ep, link);
+    if (ep->settled)
+        ucx_linger_part(ep);
+}
+
+void ucx_linger_part(struct ros2_ep *ep)
+{
+    ucx_oob_end(ep); /* which tells the peer at once */
+    ucx_message_pump(ep);
+}
+
+static bool any_unsettled(const struct ros2_domain *domain)
+{
+    const struct ucx_eps *list[] = {&domain->eps, &domain->dead, &domain->lingering};
+    const struct ros2_ep *ep;
+
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        TAILQ_FOREACH(ep, list[i], link)
+    if (!ep->settled && !ep->failed && (ep->ucp || ucx_oob_committed(ep)))
+        return true;
+    return false;
+}
+
+void ucx_linger_settle_all(struct ros2_domain *domain)
+{
+    const uint64_t end_ns = domain->host->now_ns() + SETTLE_NS;
+
+    if (domain->variant->rdma)
+        return;
+    while (any_unsettled(domain) && domain->host->now_ns() < end_ns) {
+        ucx_domain_turn(domain);
+        domain->oob_skips = 0;
+        (void)ucx_oob_progress(domain);
+    }
 }
 
 /* A put or a get in flight cannot be called back but by ending the connection. */
@@ -57,9 +107,9 @@ static void end_oldest(struct ros2_domain *domain)
 
     TAILQ_FOREACH(ep, &domain->lingering, link)
     {
-        if (ep->unborn)
+        if (ep->left)
             continue;
-        ucx_linger_end(ep);
+        ucx_linger_expired(ep);
         return;
     }
 }
@@ -85,7 +135,7 @@ void ucx_ep_close(struct ros2_ep *ep)
     ep->until_ns = domain->host->now_ns() + LINGER_NS;
     ucx_domain_wake_at(domain, ep->until_ns);
     ucx_message_pump(ep);
-    if (told)
+    if (told && domain->variant->rdma)
         ucx_ep_down(ep, -EPIPE); /* nobody is there to hear us */
     while (ep->done_first)
         ucx_op_run_done(ep);

@@ -5,7 +5,7 @@
 
 #include "transports/ucx/endpoint.h"
 
-/* Who has asked and waits: UCX keeps him until he gets an endpoint or is rejected. */
+/* A device's: who has asked and waits. UCX keeps him until he gets an endpoint or is rejected. */
 struct ucx_asker {
     STAILQ_ENTRY(ucx_asker) link;
     ucp_conn_request_h request;
@@ -15,14 +15,22 @@ struct ucx_asker {
 /* owner: the domain's thread. */
 struct ros2_listener {
     struct ros2_domain *domain;
-    ucp_listener_h ucp;
     ros2_accept_fn *on_accept;
     void *arg;
     union ip_address local;
     bool paused, closed;
+    TAILQ_ENTRY(ros2_listener) link;
+
+    /* Over tcp, see oob.c. */
+    int fd;
+    bool watched;     /* events of it are asked for */
+    uint64_t number;  /* what they are told by */
+    uint64_t rest_ns; /* until then it does not accept; 0: it does */
+
+    /* Of a device, see cm.c. */
+    ucp_listener_h ucp;
     STAILQ_HEAD(, ucx_asker) askers;
     unsigned asker_count;
-    TAILQ_ENTRY(ros2_listener) link;
 };
 
 int ucx_listen(struct ros2_domain *domain, const char *address, ros2_accept_fn *on_accept,

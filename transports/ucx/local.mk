@@ -11,8 +11,11 @@ ros2_transport_ucx_la_LDFLAGS = $(plugin_ldflags) -export-symbols-regex '^ros2_t
 
 ros2_ucx_la_SOURCES = \
 	transports/address.c \
+	transports/interface.c \
 	transports/rdma_device.c \
+	transports/ucx/cm.c \
 	transports/ucx/context.c \
+	transports/ucx/copy.c \
 	transports/ucx/descriptors.c \
 	transports/ucx/domain.c \
 	transports/ucx/endpoint.c \
@@ -20,6 +23,7 @@ ros2_ucx_la_SOURCES = \
 	transports/ucx/linger.c \
 	transports/ucx/listener.c \
 	transports/ucx/message.c \
+	transports/ucx/oob.c \
 	transports/ucx/plugin.c \
 	transports/ucx/process.c \
 	transports/ucx/progress.c \

@@ -138,7 +138,8 @@ void ucx_message_pump(struct ros2_ep *ep)
         else
             ucx_message_left(ep, item, 0);
     }
-    if (ep->state == UCX_EP_LINGERING && !ep->bye && !ep->down && TAILQ_EMPTY(&ep->outbox)) {
+    if (ep->state == UCX_EP_LINGERING && !ep->bye && !ep->down && ep->settled && ep->ucp &&
+        TAILQ_EMPTY(&ep->outbox)) {
         ep->bye = true;
         if (ucx_message_queue(ep, UCX_BYE, NULL, 0, 0, NULL, 0))
             ucx_message_pump(ep);
@@ -169,7 +170,20 @@ void ucx_message_greet(struct ros2_ep *ep, enum ucx_message_type type)
         ucx_ep_down(ep, -ENOMEM);
         return;
     }
-    ucx_work_send(work, &header, NULL, 0, UCP_AM_SEND_FLAG_EAGER | UCP_AM_SEND_FLAG_REPLY);
+    /* Of a device the receiver knows the sender by his endpoint of UCX. */
+    const uint32_t reply = ep->domain->variant->rdma ? UCP_AM_SEND_FLAG_REPLY : 0;
+    ucx_work_send(work, &header, NULL, 0, UCP_AM_SEND_FLAG_EAGER | reply);
+}
+
+void ucx_message_answer(struct ros2_ep *ep)
+{
+    const struct ucx_header header = {.type = UCX_HEARD, .to = ep->peer_number};
+    struct ucx_work *work = ucx_work_take(ep, UCX_WORK_MESSAGE);
+
+    if (work)
+        ucx_work_send(work, &header, NULL, 0, UCP_AM_SEND_FLAG_EAGER);
+    else
+        ucx_ep_down(ep, -ENOMEM);
 }
 
 int ucx_send(struct ros2_ep *ep, const struct iovec *iov, int iovcnt, struct ros2_op *op)

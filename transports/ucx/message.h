@@ -25,6 +25,8 @@ void ucx_message_part_done(struct ros2_ep *ep, struct ucx_item *item, int status
 void ucx_message_left(struct ros2_ep *ep, struct ucx_item *item, int status);
 /* HELLO or WELCOME. */
 void ucx_message_greet(struct ros2_ep *ep, enum ucx_message_type type);
+/* HEARD. */
+void ucx_message_answer(struct ros2_ep *ep);
 /* Completes the ops of messages, which stay. */
 void ucx_message_release_ops(struct ros2_ep *ep);
 /* Forgets the messages that UCX has not got; their ops get status. */

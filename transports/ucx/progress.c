@@ -11,6 +11,7 @@
 #include "transports/ucx/heartbeat.h"
 #include "transports/ucx/linger.h"
 #include "transports/ucx/listener.h"
+#include "transports/ucx/oob.h"
 #include "transports/ucx/receive.h"
 
 /* Each reads a batch of events; together they bound a call. */
@@ -49,6 +50,7 @@ static void timer_fired(struct ros2_domain *domain)
     if (read(domain->timer_fd, &expirations, sizeof expirations) < 0)
         return; /* it is a moment behind our clock: it will wake us */
     domain->timer_ns = 0;
+    domain->oob_skips = 0;
     ucx_ep_expire(domain, domain->host->now_ns());
     ucx_heartbeat(domain, domain->host->now_ns());
 }
@@ -75,6 +77,8 @@ int ucx_progress(struct ros2_domain *domain)
             break;
         count += (int)events;
     }
+    if (!domain->variant->rdma)
+        count += ucx_oob_progress(domain);
     TAILQ_FOREACH(listener, &domain->listeners, link)
     count += ucx_listener_progress(listener);
     count += run_ready(domain);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The handler runs within ucp_worker_progress(), where no endpoint may be closed: so it only checks and takes down what
- * came, and the user hears of it after. Transfers in regions it begins by itself. Owner: the domain's thread. */
+ * came, and the user hears of it after. Transfers in regions it makes by itself. Owner: the domain's thread. */
 #include "config.h"
 
 #include "transports/ucx/receive.h"
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transports/ucx/copy.h"
 #include "transports/ucx/descriptors.h"
 #include "transports/ucx/linger.h"
 #include "transports/ucx/listener.h"
@@ -52,10 +53,8 @@ static ucs_status_t keep(struct ros2_ep *ep, const struct incoming *in)
         ucx_ep_down(ep, -ENOMEM);
         return UCS_OK;
     }
-    *arrival = (struct ucx_arrival){.type = in->header.type,
-                                    .number = in->header.a,
-                                    .data = in->len > 0 ? in->data : NULL,
-                                    .len = in->len};
+    *arrival = (struct ucx_arrival){
+        .type = in->header.type, .data = in->len > 0 ? in->data : NULL, .len = in->len};
     STAILQ_INSERT_TAIL(&ep->inbox, arrival, link);
     ucx_ep_ready(ep);
     return arrival->data ? UCS_INPROGRESS : UCS_OK;
@@ -63,43 +62,55 @@ static ucs_status_t keep(struct ros2_ep *ep, const struct incoming *in)
 
 static ucs_status_t take_message(struct ros2_ep *ep, const struct incoming *in)
 {
-    if (in->waits)
-        ucx_ep_broke(ep, "it sent a message by rendezvous");
-    else if (in->len > ep->domain->max_message)
+    if (in->len > ep->domain->max_message)
         ucx_ep_broke(ep, "it sent a message that is longer than agreed");
     else
         return keep(ep, in);
     return UCS_OK;
 }
 
+static bool is_due(const struct ros2_ep *ep, enum ucx_message_type type)
+{
+    const bool hello = type == UCX_HELLO;
+
+    if (ep->introduced)
+        return false;
+    return ep->domain->variant->rdma ? ep->asks != hello : ep->greeted != hello;
+}
+
+/* Of a device one end greets and the other answers. Over tcp both do both, as neither knows otherwise whether the other's
+ * endpoint of UCX stands; also when the user has gone meanwhile. */
 static ucs_status_t take_greeting(struct ros2_ep *ep, const struct incoming *in)
 {
-    const bool hello = in->header.type == UCX_HELLO;
+    const bool rdma = ep->domain->variant->rdma;
 
-    if (ep->state != (hello ? UCX_EP_ACCEPTING : UCX_EP_CONNECTING) || in->len > 0 || in->waits ||
-        in->header.b != ((uint64_t)UCX_WIRE_VERSION << 32 | UCX_WIRE_MAGIC))
+    if (!is_due(ep, in->header.type) || in->len > 0 ||
+        in->header.b != ((uint64_t)UCX_WIRE_VERSION << 32 | UCX_WIRE_MAGIC)) {
         ucx_ep_broke(ep, "it does not greet as transport ucx of this version does");
-    else
+        return UCS_OK;
+    }
+    if (!rdma && in->header.type == UCX_HELLO) {
+        ep->greeted = true;
+        if (ep->ucp)
+            ucx_message_greet(ep, UCX_WELCOME); /* else when there is one */
+        return UCS_OK;
+    }
+    ep->introduced = true;
+    ep->settled = true;
+    if (rdma)
+        ep->peer_number = in->header.a;
+    if (ep->state == UCX_EP_CONNECTING || ep->state == UCX_EP_ACCEPTING)
         return keep(ep, in);
+    if (rdma)
+        ucx_ep_down(ep, -EPIPE);
+    else if (ep->state == UCX_EP_LINGERING)
+        ucx_linger_part(ep);
     return UCS_OK;
 }
 
 /* -- in regions, and for gets -- */
 
-/* UCS_OK: UCX may drop the payload; UCS_INPROGRESS: a work fetches it. */
-static ucs_status_t land(struct ucx_work *work, const struct incoming *in, void *target)
-{
-    if (in->waits) {
-        ucx_work_receive(work, in->data, target, in->len);
-        return UCS_INPROGRESS;
-    }
-    if (in->len > 0)
-        memcpy(target, in->data, in->len);
-    ucx_work_end(work, UCS_OK);
-    return UCS_OK;
-}
-
-static struct ucx_work *serve(struct ros2_ep *ep, struct ros2_region *region)
+static struct ucx_work *serve(struct ros2_ep *ep)
 {
     /* The peer may take an answer for complete before we do: twice what it may have in flight. */
     if (ep->serving >= 2 * UCX_WORKS) {
@@ -112,8 +123,6 @@ static struct ucx_work *serve(struct ros2_ep *ep, struct ros2_region *region)
         return NULL;
     }
     ep->serving++;
-    work->region = region;
-    region->users++;
     return work;
 }
 
@@ -126,8 +135,9 @@ static ucs_status_t take_put(struct ros2_ep *ep, const struct incoming *in)
         ucx_ep_broke(ep, "it put to memory that it has no right to");
         return UCS_OK;
     }
-    struct ucx_work *work = serve(ep, region);
-    return work ? land(work, in, region->addr + in->header.b) : UCS_OK;
+    if (in->len > 0)
+        memcpy(region->addr + in->header.b, in->data, in->len);
+    return UCS_OK;
 }
 
 static ucs_status_t take_get(struct ros2_ep *ep, const struct incoming *in)
@@ -136,14 +146,17 @@ static ucs_status_t take_get(struct ros2_ep *ep, const struct incoming *in)
     struct ros2_region *region = ucx_region_find(ep->domain, in->header.a, ROS2_REGION_REMOTE_READ,
                                                  in->header.b, in->header.c);
 
-    if (!region || in->len > 0 || in->waits) {
+    if (!region || in->len > 0 || in->header.c > UCX_COPY_MAX) {
         ucx_ep_broke(ep, "it asked for memory that it has no right to");
         return UCS_OK;
     }
-    struct ucx_work *work = serve(ep, region);
-    if (work)
-        ucx_work_send(work, &answer, region->addr + in->header.b, in->header.c,
-                      UCP_AM_SEND_FLAG_EAGER);
+    struct ucx_work *work = serve(ep);
+    if (!work)
+        return UCS_OK;
+    if (ucx_copy(work, region->addr + in->header.b, in->header.c) == 0)
+        ucx_work_send(work, &answer, work->copy, in->header.c, UCP_AM_SEND_FLAG_EAGER);
+    else
+        ucx_work_end(work, UCS_ERR_NO_MEMORY);
     return UCS_OK;
 }
 
@@ -156,7 +169,24 @@ static ucs_status_t take_data(struct ros2_ep *ep, const struct incoming *in)
         return UCS_OK;
     }
     work->asked = false;
-    return land(work, in, work->target);
+    if (in->len > 0)
+        memcpy(work->target, in->data, in->len);
+    ucx_work_end(work, UCS_OK);
+    return UCS_OK;
+}
+
+/* -- the end -- */
+
+/* Over tcp: the connection may be closed when each end knows that the other has heard its last word. */
+static void take_parting(struct ros2_ep *ep, enum ucx_message_type type)
+{
+    if (type == UCX_BYE && !ep->heard && ep->ucp) {
+        ep->heard = true;
+        ucx_message_answer(ep);
+    }
+    ep->answered |= type == UCX_HEARD && ep->bye;
+    if (ep->state == UCX_EP_LINGERING && ep->heard && ep->answered)
+        ucx_ep_down(ep, -EPIPE);
 }
 
 /* -- the handler -- */
@@ -165,17 +195,24 @@ static ucs_status_t dispatch(struct ros2_ep *ep, const struct incoming *in)
 {
     const enum ucx_message_type type = in->header.type;
 
-    ep->settled |= type == UCX_WELCOME;
-    if (ep->down || !ucx_ep_alive(ep))
+    if (ep->state == UCX_EP_FREED || ep->failed)
+        return UCS_OK;
+    if (in->waits) {
+        ucx_ep_broke(ep, "it sent something by rendezvous");
+        return UCS_OK;
+    }
+    if ((type == UCX_HELLO || type == UCX_WELCOME) && (!ep->down || !ep->settled))
+        return take_greeting(ep, in);
+    if (ep->introduced && (type == UCX_BYE || type == UCX_HEARD) && !ep->domain->variant->rdma)
+        take_parting(ep, type);
+    if (ep->down || !ucx_ep_alive(ep) || type == UCX_HEARD)
         return UCS_OK;
     if (ep->state == UCX_EP_LINGERING) {
-        if (type == UCX_BYE || type == UCX_WELCOME)
+        if (type == UCX_BYE && ep->domain->variant->rdma)
             ucx_ep_down(ep, -EPIPE);
         return UCS_OK;
     }
-    if (type == UCX_HELLO || type == UCX_WELCOME)
-        return take_greeting(ep, in);
-    if (ep->peer_number == 0 && ep->state != UCX_EP_ACCEPTING) {
+    if (!ep->introduced) {
         ucx_ep_broke(ep, "it sent something before its greeting");
         return UCS_OK;
     }
@@ -209,7 +246,8 @@ static ucs_status_t arrived(void *arg, const void *header, size_t header_len, vo
                                 .data = data,
                                 .len = len,
                                 .waits = (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0};
-    if (in.header.type == UCX_HELLO && param->recv_attr & UCP_AM_RECV_ATTR_FIELD_REPLY_EP)
+    if (domain->variant->rdma && in.header.type == UCX_HELLO &&
+        param->recv_attr & UCP_AM_RECV_ATTR_FIELD_REPLY_EP)
         ep = who_greets(domain, param->reply_ep);
     else
         ep = ucx_table_find(&domain->table, UCX_ENDPOINT, in.header.to);
@@ -250,25 +288,19 @@ static void give_arrival(struct ros2_domain *domain, struct ucx_arrival *arrival
     domain->free_arrivals = arrival;
 }
 
-static void established(struct ros2_ep *ep, uint64_t number)
+static void established(struct ros2_ep *ep)
 {
-    const bool asked = ep->state == UCX_EP_CONNECTING;
-
-    if (!asked && ep->state != UCX_EP_ACCEPTING) {
-        ucx_ep_broke(ep, "it greeted twice");
-        return;
-    }
-    ep->peer_number = number;
     ep->state = UCX_EP_OPEN;
     ep->usable = true;
     ucx_descriptors_set_up(ep->domain);
-    if (asked) {
+    if (ep->asks) {
         if (ep->handler.connected)
             ep->handler.connected(ep->arg, ep);
         return;
     }
     ep->domain->accepting--;
-    ucx_message_greet(ep, UCX_WELCOME);
+    if (ep->domain->variant->rdma)
+        ucx_message_greet(ep, UCX_WELCOME);
     ucx_listener_accepted(ep);
 }
 
@@ -285,7 +317,7 @@ int ucx_receive_deliver(struct ros2_ep *ep)
         else if (arrival->type == UCX_BYE)
             ucx_ep_die(ep, -EPIPE);
         else if (arrival->type == UCX_HELLO || arrival->type == UCX_WELCOME)
-            established(ep, arrival->number);
+            established(ep);
         give_arrival(domain, arrival);
     }
     return count;

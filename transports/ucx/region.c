@@ -93,8 +93,6 @@ int ucx_region_deregister(struct ros2_region *region)
 
     ucx_domain_own(domain);
     if (!ucx_domain_forked(domain)) {
-        if (region->users > 0)
-            return -EBUSY;
         if (region->memory)
             ucp_mem_unmap(domain->context, region->memory);
         if (region->number)

@@ -13,7 +13,6 @@ struct ros2_region {
     unsigned rights;
     uint64_t number;  /* its key, where active messages carry the data; 0: nobody may reach it */
     ucp_mem_h memory; /* its registration, where a device does */
-    unsigned users;   /* transfers of peers that are under way */
 };
 
 struct ros2_rkey {
@@ -36,10 +35,6 @@ void ucx_rkey_release(struct ros2_rkey *rkey);
 /* The region of that number, with that right, if [offset, offset + len) is within it; else NULL. */
 struct ros2_region *ucx_region_find(const struct ros2_domain *domain, uint64_t number,
                                     unsigned right, uint64_t offset, uint64_t len);
-static inline void ucx_region_left(struct ros2_region *region)
-{
-    region->users--;
-}
 /* A transfer by it has ended. */
 void ucx_rkey_left(struct ros2_rkey *rkey);
 /* The registration that covers local memory, or NULL. */

@@ -10,12 +10,13 @@
 #include <errno.h>
 
 #include "transports/ucx/context.h"
+#include "transports/ucx/copy.h"
 #include "transports/ucx/message.h"
 #include "transports/ucx/region.h"
 #include "transports/ucx/work.h"
 
 /* One active message, which UCX puts together in memory of its own at the receiver; or one transfer of a device. */
-#define MESSAGE_MAX  (1u << 20)
+#define MESSAGE_MAX  UCX_COPY_MAX
 #define TRANSFER_MAX (1u << 30)
 
 struct transfer {
@@ -80,7 +81,10 @@ static void put_piece(const struct transfer *t, const void *bytes, size_t len,
                                           .to = t->ep->peer_number,
                                           .a = rkey->number,
                                           .b = remote->offset + offset};
-        ucx_work_send(work, &header, bytes, len, UCP_AM_SEND_FLAG_EAGER);
+        if (ucx_copy(work, bytes, len) == 0)
+            ucx_work_send(work, &header, work->copy, len, UCP_AM_SEND_FLAG_EAGER);
+        else
+            ucx_work_end(work, UCS_ERR_NO_MEMORY);
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include "ros2/plugin.h"
 
-enum ucx_kind { UCX_ENDPOINT = 1, UCX_REGION, UCX_GET };
+enum ucx_kind { UCX_ENDPOINT = 1, UCX_REGION, UCX_GET, UCX_LISTENER };
 
 struct ucx_slot {
     uint64_t id;  /* 0: free */

@@ -9,7 +9,7 @@
 
 #define UCX_WIRE_AM      0x52u       /* the id of active messages */
 #define UCX_WIRE_MAGIC   0x55325352u /* "RS2U" */
-#define UCX_WIRE_VERSION 1u
+#define UCX_WIRE_VERSION 2u
 #define UCX_HEADER       40u
 
 enum ucx_message_type {
@@ -17,12 +17,13 @@ enum ucx_message_type {
     UCX_HELLO = 1,   /* a: the sender's number, b: magic and version */
     UCX_WELCOME = 2, /* the same */
     UCX_MESSAGE = 3, /* payload: the message */
-    UCX_BYE = 4,     /* the sender has closed; nothing follows */
+    UCX_BYE = 4,     /* the sender has closed; over tcp only HEARD follows */
     UCX_PUT = 5,     /* payload: for region a, from byte b on */
     UCX_GET_FROM =
-        6,        /* wanted: of region a, from byte b on, c bytes, as DATA with d as its number */
-    UCX_DATA = 7, /* a: the number of the get that the payload is for */
-    UCX_BEAT = 8, /* nothing: is the peer's device there? */
+        6,         /* wanted: of region a, from byte b on, c bytes, as DATA with d as its number */
+    UCX_DATA = 7,  /* a: the number of the get that the payload is for */
+    UCX_BEAT = 8,  /* nothing: is the peer's device there? */
+    UCX_HEARD = 9, /* over tcp: the peer's BYE has come */
 };
 
 struct ucx_header {

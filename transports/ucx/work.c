@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "transports/ucx/context.h"
+#include "transports/ucx/copy.h"
 #include "transports/ucx/message.h"
 #include "transports/ucx/region.h"
 
@@ -60,10 +61,9 @@ void ucx_work_end(struct ucx_work *work, ucs_status_t status)
     work->next = domain->free_works;
     domain->free_works = work;
 
-    if (was.region) {
-        ep->serving--;
-        ucx_region_left(was.region);
-    }
+    ep->serving -= was.kind == UCX_WORK_SERVE;
+    if (was.copy)
+        ucx_copy_free(domain, was.copy, was.copy_len);
     if (was.rkey)
         ucx_rkey_left(was.rkey);
     if (status != UCS_OK && ep->ucp)
@@ -79,18 +79,6 @@ void ucx_work_end(struct ucx_work *work, ucs_status_t status)
 static void sent(void *request, ucs_status_t status, void *work)
 {
     ucp_request_free(request);
-    ucx_work_end(work, status);
-}
-
-static void received(void *request, ucs_status_t status, size_t length, void *arg)
-{
-    struct ucx_work *work = arg;
-
-    ucp_request_free(request);
-    if (status == UCS_OK && length != work->len) {
-        ucx_ep_broke(work->ep, "it sent less data than it announced");
-        status = UCS_ERR_MESSAGE_TRUNCATED;
-    }
     ucx_work_end(work, status);
 }
 
@@ -130,18 +118,4 @@ void ucx_work_send(struct ucx_work *work, const struct ucx_header *header, const
         ucp_am_send_nbx(work->ep->ucp, UCX_WIRE_AM, work->header, UCX_HEADER, data, len, &param);
     (void)ucx_context_log_to(was);
     ucx_work_started(work, request);
-}
-
-void ucx_work_receive(struct ucx_work *work, void *descriptor, void *target, size_t len)
-{
-    const ucp_request_param_t param = {
-        .op_attr_mask =
-            UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FLAG_NO_IMM_CMPL,
-        .cb.recv_am = received,
-        .user_data = work,
-    };
-
-    work->len = len;
-    ucx_work_started(
-        work, ucp_am_recv_data_nbx(work->ep->domain->worker, descriptor, target, len, &param));
 }

@@ -14,8 +14,6 @@ void ucx_work_started(struct ucx_work *work, ucs_status_ptr_t request);
 /* Sends an active message of work's header, which is filled in here, and data. */
 void ucx_work_send(struct ucx_work *work, const struct ucx_header *header, const void *data,
                    size_t len, uint32_t flags);
-/* Receives the payload of an active message that waits at the sender. */
-void ucx_work_receive(struct ucx_work *work, void *descriptor, void *target, size_t len);
 /* The parameters of a put or get; memory: of a registration that covers it, or NULL. */
 ucp_request_param_t ucx_work_param(struct ucx_work *work, ucp_mem_h memory);
 void ucx_works_free(struct ros2_domain *domain);
