@@ -54,6 +54,7 @@ dist_man_MANS = \
 	man/ros2_readdir.3 \
 	man/ros2_rename.3 \
 	man/ros2_rmdir.3 \
+	man/ros2_settings.3 \
 	man/ros2_stat.3 \
 	man/ros2_transport.3 \
 	man/ros2_transports.3 \

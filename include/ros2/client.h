@@ -59,6 +59,18 @@ struct ros2_connect_options {
 int ros2_connect(const char *url, const struct ros2_connect_options *options,
                  struct ros2_client **client_p);
 
+/** One setting: "url", "token_file", "ca_file", "cert_file", "key_file", "server_name", "transport" or "shm_dir"; its value; and where
+ * that is from: "option", the name of an environment variable, or the path of a config file. All borrowed for the call. */
+typedef void ros2_setting_fn(void *arg, const char *name, const char *value, const char *source);
+
+/** Tells which settings ros2_connect() would use with these arguments, and where they are from, without using them.
+ * url, options  as of ros2_connect(), borrowed.    fn  is called for each setting that has a value, with arg, before this
+ *               returns; it must not call this function.
+ * Threads: any. Blocks: reads the config file.
+ * Returns 0 or -EINVAL (option, config file), -ENOENT, -EACCES (of a config file that was named), -ENOMEM. */
+int ros2_settings(const char *url, const struct ros2_connect_options *options, ros2_setting_fn *fn,
+                  void *arg);
+
 /** Closes the session and frees the client. Files and directories of it must have been closed, and queues destroyed; no
  * other thread may be in a call on it, nor call with it later. In a forked child it ends the child's part only: the session is the parent's.
  * client  may be NULL; freed.

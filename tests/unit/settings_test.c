@@ -115,6 +115,46 @@ static void each_setting_comes_from_the_first_source_that_has_it(void **state)
     ros2i_settings_fini(&s);
 }
 
+/* "name value source" lines. */
+static void add_line(void *arg, const char *name, const char *value, const char *source)
+{
+    char *lines = arg;
+
+    snprintf(lines + strlen(lines), 2000 - strlen(lines), "%s %s %s\n", name, value, source);
+}
+
+static void each_setting_is_told_with_its_source(void **state)
+{
+    (void)state;
+    char lines[2000] = "", expected[2000];
+    struct ros2_connect_options options =
+        options_of(write_file("c.yaml",
+                              "url: ros2://file\nca_file: /file/ca\n"
+                              "token_file: /file/token\nserver_name: file\n",
+                              0644));
+    setenv("ROS2_CA_FILE", "/env/ca", 1);
+    setenv("ROS2_TRANSPORT", "", 1);
+    options.server_name = "option";
+    options.shm_dir = "";
+    snprintf(expected, sizeof(expected),
+             "url ros2://file %s\ntoken_file /file/token %s\nca_file /env/ca ROS2_CA_FILE\n"
+             "server_name option option\n",
+             path, path);
+    assert_int_equal(ros2_settings(NULL, &options, add_line, lines), 0);
+    assert_string_equal(lines, expected);
+
+    options.token = "itself";
+    lines[0] = '\0';
+    assert_int_equal(ros2_settings("not://checked", &options, add_line, lines), 0);
+    assert_non_null(strstr(lines, "url not://checked option\n"));
+    assert_null(strstr(lines, "token"));
+
+    options.config_file = "/nowhere/client.yaml";
+    lines[0] = '\0';
+    assert_int_equal(ros2_settings(NULL, &options, add_line, lines), -ENOENT);
+    assert_string_equal(lines, "");
+}
+
 static void the_users_file_is_found_where_xdg_and_home_say(void **state)
 {
     (void)state;
@@ -244,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(each_setting_comes_from_the_first_source_that_has_it, clean),
+        cmocka_unit_test_setup(each_setting_is_told_with_its_source, clean),
         cmocka_unit_test_setup(the_users_file_is_found_where_xdg_and_home_say, clean),
         cmocka_unit_test_setup(without_any_file_the_defaults_hold, clean),
         cmocka_unit_test_setup(an_unknown_key_is_refused_with_file_and_line, clean),
