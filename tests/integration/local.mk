@@ -115,6 +115,7 @@ integration_scripts = \
 	tests/integration/containers.py \
 	tests/integration/client_stopped_shm.sh \
 	tests/integration/control_python.py \
+	tests/integration/ctl_doctor.py \
 	tests/integration/ctl_output.py \
 	tests/integration/ctl_tls.py \
 	tests/integration/ctl_transfer.py \

@@ -28,6 +28,11 @@ ros2ctl_SOURCES = \
 	tools/ros2ctl/bench_report.c \
 	tools/ros2ctl/ping.c \
 	tools/ros2ctl/transports.c \
+	tools/ros2ctl/doctor.c \
+	tools/ros2ctl/doctor_daemon.c \
+	tools/ros2ctl/doctor_machine.c \
+	tools/ros2ctl/doctor_process.c \
+	tools/ros2ctl/doctor_settings.c \
 	tools/ros2ctl/tls.c
 ros2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS)
 ros2ctl_CFLAGS = $(program_cflags)

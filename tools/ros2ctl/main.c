@@ -34,6 +34,7 @@ static const struct verb {
     {"bench", ctl_bench, "[WORKLOAD]", "measure reads and writes"},
     {"ping", ctl_ping, "", "measure round trips to the daemon"},
     {"transports", ctl_transports, "", "show the ways that file data can take"},
+    {"doctor", ctl_doctor, "", "look for what keeps a client from working"},
     {"tls", ctl_tls, "init", "make a CA, server and client certificates"},
 };
 

@@ -7,7 +7,7 @@
 
 typedef int ctl_verb_fn(struct ctl *ctl, int argc, char **argv);
 
-ctl_verb_fn ctl_bench, ctl_cat, ctl_get, ctl_ls, ctl_mkdir, ctl_mv, ctl_ping, ctl_put, ctl_rm,
-    ctl_stat, ctl_sum, ctl_tls, ctl_transports;
+ctl_verb_fn ctl_bench, ctl_cat, ctl_doctor, ctl_get, ctl_ls, ctl_mkdir, ctl_mv, ctl_ping, ctl_put,
+    ctl_rm, ctl_stat, ctl_sum, ctl_tls, ctl_transports;
 
 #endif
