@@ -29,4 +29,14 @@ examples_loader_SOURCES = \
 	examples/shuffle.c
 examples_loader_LDADD = libros2.la
 
+# For who has these libraries in his program too.
+if HAVE_UCX
+if HAVE_LIBFABRIC
+noinst_PROGRAMS += examples/beside
+examples_beside_SOURCES = examples/beside.c
+examples_beside_CPPFLAGS = $(AM_CPPFLAGS) $(UCX_CFLAGS) $(LIBFABRIC_CFLAGS) $(GRPC_CFLAGS)
+examples_beside_LDADD = libros2.la $(UCX_LIBS) $(LIBFABRIC_LIBS) $(GRPC_LIBS)
+endif
+endif
+
 EXTRA_DIST += quickstart

@@ -132,6 +132,9 @@ TESTS += tests/integration/on_ofi.sh
 endif
 if HAVE_UCX
 TESTS += tests/integration/on_ucx.sh
+if HAVE_LIBFABRIC
+TESTS += tests/integration/beside.sh
+endif
 endif
 if HAVE_CMOCKA
 check_PROGRAMS += $(integration_programs)
@@ -139,7 +142,7 @@ check_LTLIBRARIES += tests/integration/ros2_transport_keyed.la
 TESTS += $(integration_programs)
 endif
 TESTS += $(integration_scripts)
-EXTRA_DIST += $(integration_scripts) tests/integration/on_ofi.sh tests/integration/on_ucx.sh tests/integration/ctl_harness.py tests/integration/on_transport
+EXTRA_DIST += $(integration_scripts) tests/integration/beside.sh tests/integration/on_ofi.sh tests/integration/on_ucx.sh tests/integration/ctl_harness.py tests/integration/on_transport
 
 # What hot_path.sh runs. Only a module with an rpath becomes a .so.
 if HAVE_CMOCKA
