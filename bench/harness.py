@@ -3,9 +3,13 @@
 import json
 import os
 import resource
+import secrets
 import signal
+import socket
 import statistics
 import subprocess
+import threading
+import time
 
 GIB = 1 << 30
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -56,6 +60,47 @@ class Daemon:
             self.process.kill()
 
 
+class ConfiguredDaemon(Daemon):
+    """A ros2d that offers those transports, all of which are trusted, at host; run: a new folder for its secrets and log."""
+
+    def __init__(self, build, store, run, transports, host="127.0.0.1"):
+        self.cpu_only = None
+        os.mkdir(run, 0o700)
+        token, config, log = (os.path.join(run, name) for name in ("token", "ros2d.yaml", "log"))
+        with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write(secrets.token_hex(32) + "\n")
+        tls = os.path.join(run, "tls")
+        shm = f"shm_dir: {run}, " if "shm" in transports else ""
+        subprocess.run([os.path.join(build, "ros2ctl"), "tls", "init", "--dir", tls], check=True, stdout=subprocess.DEVNULL)
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(f'control: {{listen: "127.0.0.1:0", cert_file: {tls}/server.pem, key_file: {tls}/server.key}}\n'
+                    f'data: {{listen: "{host}:0", advertise: "{host}", transport: "{",".join(transports)}", '
+                    f'{shm}trusted_network: true, checksum: false}}\n'
+                    f'engine: {{name: posix, root: {store}}}\n'
+                    f'tokens: [{{name: bench, file: {token}, rights: rw}}]\n')
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("ROS2_")}
+        self.env["ROS2_PLUGIN_PATH"] = os.path.join(build, ".libs")
+        self.env["XDG_CONFIG_HOME"] = "/nonexistent"
+        with open(log, "w", encoding="utf-8") as out:
+            self.process = subprocess.Popen([os.path.join(build, "ros2d"), "--config", config], env=self.env,
+                                            stdout=subprocess.DEVNULL, stderr=out)
+        self.env.update(ROS2_URL="ros2://" + self.control_address(log), ROS2_TOKEN_FILE=token,
+                        ROS2_CA_FILE=os.path.join(tls, "ca.pem"))
+
+    def control_address(self, log):
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            with open(log, encoding="utf-8") as f:
+                said = f.read()
+            for line in said.splitlines():
+                if " control: listening: address " in line:
+                    return line.split(" address ", 1)[1].split()[0]
+            if self.process.poll() is not None:
+                raise SystemExit("ros2d: " + said.strip().splitlines()[-1])
+            time.sleep(0.05)
+        raise SystemExit(f"ros2d does not listen: {said}")
+
+
 class Runs:
     """The measurements of all rounds, by name."""
 
@@ -99,3 +144,28 @@ def fill(path, mib):
     with open("/dev/urandom", "rb") as source, open(path, "wb") as f:
         for _ in range(mib):
             f.write(source.read(1 << 20))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def with_server(server, ready, client, seconds):
+    """Runs client while server runs, once the server has printed ready; the client's output, or None."""
+    limit = 30 + 5 * seconds
+    with subprocess.Popen(server, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        killer = threading.Timer(limit, process.kill)
+        killer.start()
+        try:
+            for line in process.stdout:
+                if ready in line:
+                    break
+            return subprocess.run(client, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+                                  timeout=limit).stdout
+        except (subprocess.SubprocessError, OSError):
+            return None
+        finally:
+            killer.cancel()
+            process.kill()

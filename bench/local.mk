@@ -24,4 +24,11 @@ bench_tcp_stream_LDADD = libbase.la
 bench_ros2_io_SOURCES = bench/ros2_io.c $(bench_common)
 bench_ros2_io_LDADD = libros2.la libbase.la
 
-EXTRA_DIST += bench/README.md bench/compare bench/compare-shm bench/figure5 bench/harness.py bench/plot
+if HAVE_LIBFABRIC
+noinst_PROGRAMS += bench/fi_loop
+bench_fi_loop_SOURCES = bench/fi_loop.c $(bench_common)
+bench_fi_loop_CPPFLAGS = $(AM_CPPFLAGS) $(LIBFABRIC_CFLAGS)
+bench_fi_loop_LDADD = libbase.la $(LIBFABRIC_LIBS)
+endif
+
+EXTRA_DIST += bench/README.md bench/compare bench/compare-libs bench/compare-shm bench/figure5 bench/harness.py bench/plot
