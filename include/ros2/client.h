@@ -41,13 +41,16 @@ struct ros2_connect_options {
                                 prefers, the first that works from here */
     const char *
         shm_dir; /* folder in which this process sees the daemon's data.shm_dir; NULL: the same path */
+    const char *
+        networks; /* over which file data may go: subnets, addresses and interfaces (for the subnets of their addresses), with
+                     commas between, "10.0.0.0/8,eth0"; NULL: any. Shared memory and the control plane do not ask */
 };
 
 /** Connects to a ros2d: opens a session and returns a client that any thread may use.
  * url       "ros2://HOST[:PORT]" (port 7720 when left out), "[V6]" in brackets; NULL: settings decide.
  *           Each setting is taken from the first that has it: url and options; the environment (ROS2_URL,
  *           ROS2_TOKEN_FILE, ROS2_CA_FILE, ROS2_CERT_FILE, ROS2_KEY_FILE, ROS2_SERVER_NAME, ROS2_TRANSPORT,
- *           ROS2_SHM_DIR); the config file
+ *           ROS2_SHM_DIR, ROS2_NETWORKS); the config file
  *           (options.config_file, else ROS2_CONFIG, else $XDG_CONFIG_HOME/ros2/client.yaml or ~/.config/ros2/client.yaml, else
  *           /etc/ros2/client.yaml). Environment is ignored in set-uid programs.
  * options   borrowed until return; NULL: defaults.    client_p  set on success; end with ros2_disconnect().
@@ -59,7 +62,7 @@ struct ros2_connect_options {
 int ros2_connect(const char *url, const struct ros2_connect_options *options,
                  struct ros2_client **client_p);
 
-/** One setting: "url", "token_file", "ca_file", "cert_file", "key_file", "server_name", "transport" or "shm_dir"; its value; and where
+/** One setting: "url", "token_file", "ca_file", "cert_file", "key_file", "server_name", "transport", "shm_dir" or "networks"; its value; and where
  * that is from: "option", the name of an environment variable, or the path of a config file. All borrowed for the call. */
 typedef void ros2_setting_fn(void *arg, const char *name, const char *value, const char *source);
 

@@ -150,6 +150,11 @@ static int find_data_plane(struct ros2_client *client, const struct ros2i_settin
                            uint64_t deadline_ns)
 {
     int rc = ros2i_endpoints_resolve(client, settings->url.host);
+    if (rc == 0 && settings->networks) {
+        client->networks = strdup(settings->networks);
+        if (!client->networks)
+            rc = ros2i_fail(ENOMEM, "client: out of memory");
+    }
     if (rc == 0 && settings->shm_dir) {
         client->shm_dir = strdup(settings->shm_dir);
         if (!client->shm_dir)
@@ -167,6 +172,7 @@ static void free_client(struct ros2_client *client)
     ros2i_registration_forget(client);
     free(client->retired);
     free(client->shm_dir);
+    free(client->networks);
     free(client->refusal);
     ros2i_wipe(client, sizeof(*client));
     free(client);

@@ -46,7 +46,8 @@ struct ros2_client {
     char host[ROS2I_HOSTS_MAX]
              [ROS2I_CHANNEL_ADDRESS_MAX]; /* of the control plane: numeric, v6 in brackets */
     unsigned host_count;
-    char *shm_dir; /* where this process sees the daemon's sockets; NULL: where the daemon says */
+    char *networks; /* setting networks; NULL: any */
+    char *shm_dir;  /* where this process sees the daemon's sockets; NULL: where the daemon says */
 
     _Atomic bool
         attached; /* this process's nonce is known to the daemon; false after fork() until the next call */
@@ -93,7 +94,9 @@ bool ros2i_endpoints_loopback(const struct ros2_client *client);
  * their order. client is in the registry. Blocks while it tries one of this machine, at most until deadline_ns. Without any,
  * the text names each, with its cause and the way out. */
 int ros2i_endpoints_choose(struct ros2_client *client, const char *wanted, uint64_t deadline_ns);
-/* The addresses of queue number's endpoint. Returns how many, at least 1. */
+/* Whether setting networks leaves the transport, if the daemon offers it, an address. 0 or -EHOSTUNREACH. */
+int ros2i_endpoints_in_networks(const struct ros2_client *client, const char *transport);
+/* The addresses of queue number's endpoint. Returns how many; 0: setting networks leaves none. */
 unsigned ros2i_endpoints_of_queue(const struct ros2_client *client, uint32_t number,
                                   char address[ROS2I_HOSTS_MAX][ROS2I_CHANNEL_ADDRESS_MAX]);
 

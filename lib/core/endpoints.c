@@ -16,6 +16,7 @@
 #include "lib/base/log.h"
 #include "lib/base/plugin.h"
 #include "lib/core/client.h"
+#include "lib/core/networks.h"
 #include "lib/core/probe.h"
 
 static int add_host(struct ros2_client *client, const struct addrinfo *info)
@@ -153,6 +154,8 @@ static int try_transport(struct ros2_client *client, const char *name, bool name
     if (rc == 0)
         rc = check_exposure(client->ops, named);
     if (rc == 0)
+        rc = ros2i_endpoints_in_networks(client, name);
+    if (rc == 0)
         rc = check_available(client);
     if (rc < 0)
         return rc;
@@ -253,37 +256,72 @@ int ros2i_endpoints_choose(struct ros2_client *client, const char *wanted, uint6
 
 /* -- addresses -- */
 
+/* Those of an endpoint that setting networks lets through. */
+static unsigned addresses_of(const struct ros2_client *client,
+                             const struct ros2i_endpoint *endpoint,
+                             char address[ROS2I_HOSTS_MAX][ROS2I_CHANNEL_ADDRESS_MAX])
+{
+    const bool at_host = endpoint->address[0] == ':';
+    const unsigned count = at_host ? client->host_count : 1;
+    unsigned found = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        /* Both are bounded well below the sum: a numeric address and ":65535". */
+        int len = snprintf(address[found], ROS2I_CHANNEL_ADDRESS_MAX, "%s%s",
+                           at_host ? client->host[i] : "", endpoint->address);
+        if (len < 0 || len >= ROS2I_CHANNEL_ADDRESS_MAX)
+            address[found][0] = '\0';
+        found += !client->networks || ros2i_networks_allow(client->networks, address[found]);
+    }
+    return found;
+}
+
+static bool is_candidate(const struct ros2_client *client, const struct ros2i_endpoint *endpoint,
+                         const char *transport)
+{
+    char address[ROS2I_HOSTS_MAX][ROS2I_CHANNEL_ADDRESS_MAX];
+
+    return strcmp(endpoint->transport, transport) == 0 &&
+           (is_local(endpoint) || addresses_of(client, endpoint, address) > 0);
+}
+
+/* NULL: setting networks leaves none. */
 static const struct ros2i_endpoint *endpoint_of_queue(const struct ros2_client *client,
                                                       uint32_t number)
 {
     const struct ros2i_session *session = &client->session;
+    const struct ros2i_endpoint *candidate[ROS2I_ENDPOINTS_MAX];
     uint32_t count = 0;
+
     for (uint32_t i = 0; i < session->endpoint_count; i++)
-        count += strcmp(session->endpoint[i].transport, client->ops->name) == 0;
-    uint32_t wanted = number % count;
-    for (uint32_t i = 0;; i++)
-        if (strcmp(session->endpoint[i].transport, client->ops->name) == 0 && wanted-- == 0)
-            return &session->endpoint[i];
+        if (is_candidate(client, &session->endpoint[i], client->ops->name))
+            candidate[count++] = &session->endpoint[i];
+    return count > 0 ? candidate[number % count] : NULL;
 }
 
 unsigned ros2i_endpoints_of_queue(const struct ros2_client *client, uint32_t number,
                                   char address[ROS2I_HOSTS_MAX][ROS2I_CHANNEL_ADDRESS_MAX])
 {
     const struct ros2i_endpoint *endpoint = endpoint_of_queue(client, number);
-    if (is_local(endpoint)) {
-        (void)local_address(client, endpoint, address[0]); /* "" is refused when it connects */
-        return 1;
-    }
-    if (endpoint->address[0] != ':') {
-        snprintf(address[0], ROS2I_CHANNEL_ADDRESS_MAX, "%s", endpoint->address);
-        return 1;
-    }
-    for (unsigned i = 0; i < client->host_count; i++) {
-        /* Both are bounded well below the sum: a numeric address and ":65535". */
-        int len = snprintf(address[i], ROS2I_CHANNEL_ADDRESS_MAX, "%s%s", client->host[i],
-                           endpoint->address);
-        if (len < 0 || len >= ROS2I_CHANNEL_ADDRESS_MAX)
-            address[i][0] = '\0';
-    }
-    return client->host_count;
+
+    if (!endpoint)
+        return 0;
+    if (!is_local(endpoint))
+        return addresses_of(client, endpoint, address);
+    (void)local_address(client, endpoint, address[0]); /* "" is refused when it connects */
+    return 1;
+}
+
+int ros2i_endpoints_in_networks(const struct ros2_client *client, const char *transport)
+{
+    const struct ros2i_endpoint *endpoint = find_endpoint(&client->session, transport);
+
+    if (!client->networks || !endpoint)
+        return 0;
+    for (uint32_t i = 0; i < client->session.endpoint_count; i++)
+        if (is_candidate(client, &client->session.endpoint[i], transport))
+            return 0;
+    return ros2i_fail(EHOSTUNREACH, "its address %s%s is in none of setting networks: %s",
+                      endpoint->address[0] == ':' && client->host_count > 0 ? client->host[0] : "",
+                      endpoint->address, client->networks);
 }

@@ -30,6 +30,7 @@ libcore_la_SOURCES = \
 	lib/core/ready.c \
 	lib/core/registration.c \
 	lib/core/registry.c \
+	lib/core/networks.c \
 	lib/core/setting_sources.c \
 	lib/core/settings.c \
 	lib/core/settings_file.c \

@@ -79,6 +79,10 @@ static int create_channel(struct ros2i_queue *queue, struct ros2i_queue_number n
         .sequence = number.sequence,
         .checksum = client->checksum,
     };
+    if (options.address_count == 0) /* an interface may have lost its addresses */
+        return ros2i_fail(EHOSTUNREACH,
+                          "no address of the daemon is in setting networks: %s (ROS2_NETWORKS)",
+                          client->networks);
     int rc = ros2i_channel_create(&options, &queue->channel);
     if (rc < 0)
         return rc;

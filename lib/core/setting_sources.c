@@ -117,6 +117,7 @@ static const struct row {
     ROW(SERVER_NAME, server_name, "ROS2_SERVER_NAME"),
     ROW(TRANSPORT, transport, "ROS2_TRANSPORT"),
     ROW(SHM_DIR, shm_dir, "ROS2_SHM_DIR"),
+    ROW(NETWORKS, networks, "ROS2_NETWORKS"),
 };
 
 static const char *string_at(const void *object, size_t offset)

@@ -13,6 +13,7 @@
 #include "lib/base/error.h"
 #include "lib/base/plugin.h"
 #include "lib/base/secret.h"
+#include "lib/core/networks.h"
 #include "lib/core/setting_sources.h"
 #include "lib/protocol/session.h"
 
@@ -88,6 +89,10 @@ static int set_transport(struct ros2i_settings *settings,
     int rc = take(&settings->transport, sources, ROS2I_SETTING_TRANSPORT);
     if (rc == 0)
         rc = take(&settings->shm_dir, sources, ROS2I_SETTING_SHM_DIR);
+    if (rc == 0)
+        rc = take(&settings->networks, sources, ROS2I_SETTING_NETWORKS);
+    if (rc == 0 && settings->networks)
+        rc = ros2i_networks_check(settings->networks);
     if (rc < 0)
         return rc;
     for (const char *at = settings->transport; at;) {
@@ -166,5 +171,6 @@ void ros2i_settings_fini(struct ros2i_settings *settings)
     free(settings->client_name);
     free(settings->transport);
     free(settings->shm_dir);
+    free(settings->networks);
     *settings = (struct ros2i_settings){0};
 }

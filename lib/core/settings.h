@@ -22,6 +22,7 @@ struct ros2i_settings {
     char *ca_file, *cert_file, *key_file, *server_name, *client_name;
     char *transport; /* checked: names with commas between; NULL: as the daemon prefers */
     char *shm_dir;   /* absolute */
+    char *networks;  /* checked; NULL: any */
 };
 
 /* As ros2_connect() documents its arguments. 0, -EINVAL, -ENOENT, -EACCES, -ENOMEM: the text names option, variable, or

@@ -29,6 +29,7 @@ static const cyaml_schema_field_t fields[] = {
     STRING(checksum),
     STRING(transport),
     STRING(shm_dir),
+    STRING(networks),
     CYAML_FIELD_END,
 };
 

@@ -10,7 +10,7 @@ struct ros2i_settings_file {
     char *url, *token_file, *ca_file, *cert_file, *key_file, *server_name;
     uint64_t *timeout_ms; /* 1..86400000 */
     char *checksum;       /* "on", "off", "auto" */
-    char *transport, *shm_dir;
+    char *transport, *shm_dir, *networks;
 };
 
 /* 0; -ENOENT; -EACCES; -EINVAL: the text names file, line and key. Free with ros2i_settings_file_free(). */

@@ -50,6 +50,8 @@ static void judge(const struct ros2_client *client, struct ros2_transport_state 
         return;
     }
     int rc = ros2i_plugin_transport(state->name, &ops);
+    if (rc == 0)
+        rc = ros2i_endpoints_in_networks(client, state->name);
     if (rc == 0 && ops->available)
         rc = ops->available(&ros2i_host, NULL);
     if (rc < 0) {

@@ -236,6 +236,17 @@ def transports_tells_which_and_why(d):
 
 
 @case
+def file_data_goes_over_allowed_networks_only(d):
+    told = d.bad("ping", "-c", "1", "--transport", "tcp", "--networks", "10.0.0.0/8,192.168.7.0/24")
+    assert "127.0.0.1:" in told and "10.0.0.0/8,192.168.7.0/24" in told, told
+    for networks in ("lo", "10.0.0.0/8,127.0.0.0/8", "127.0.0.1"):
+        assert b"over tcp" in d.good("ping", "-c", "1", "--transport", "tcp", "--networks", networks)
+    rows = {row["name"]: row for row in json.loads(d.good("transports", "--networks", "10.0.0.0/8", "--json"))}
+    assert rows["shm"]["chosen"] and not rows["tcp"]["usable"] and "10.0.0.0/8" in rows["tcp"]["reason"], rows
+    assert "10.0.0.0/99" in d.bad("ping", "--networks", "10.0.0.0/99")
+
+
+@case
 def bench_does_not_overwrite_a_file_unasked(d):
     with open(f"{d.store}/precious", "wb") as f:
         f.write(b"x" * 8192)

@@ -68,6 +68,7 @@ client_units = \
 	tests/unit/keyed_test \
 	tests/unit/quiesce_test \
 	tests/unit/registered_test \
+	tests/unit/networks_test \
 	tests/unit/settings_test \
 	tests/unit/transfer_test \
 	tests/unit/url_test
@@ -86,6 +87,7 @@ tests_unit_transfer_test_SOURCES = tests/unit/transfer_test.c tests/unit/data_pe
 tests_unit_spin_test_LDADD = libcore.la $(test_base)
 tests_unit_inflight_test_LDADD = libcore.la libdata.la $(test_protocol)
 tests_unit_path_test_LDADD = libcore.la $(test_base)
+tests_unit_networks_test_LDADD = libcore.la $(test_base)
 tests_unit_settings_test_LDADD = libcore.la $(test_base)
 tests_unit_url_test_LDADD = libcore.la $(test_base)
 # daemon

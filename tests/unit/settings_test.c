@@ -17,9 +17,9 @@
 
 #include "lib/base/error.h"
 
-static const char *const variables[] = {"ROS2_URL",       "ROS2_TOKEN_FILE", "ROS2_CA_FILE",
-                                        "ROS2_CERT_FILE", "ROS2_KEY_FILE",   "ROS2_SERVER_NAME",
-                                        "ROS2_CONFIG",    "ROS2_TRANSPORT",  "ROS2_SHM_DIR"};
+static const char *const variables[] = {
+    "ROS2_URL",         "ROS2_TOKEN_FILE", "ROS2_CA_FILE",   "ROS2_CERT_FILE", "ROS2_KEY_FILE",
+    "ROS2_SERVER_NAME", "ROS2_CONFIG",     "ROS2_TRANSPORT", "ROS2_SHM_DIR",   "ROS2_NETWORKS"};
 static char dir[] = "/tmp/ros2-settings-XXXXXX";
 static char path[200];
 
@@ -99,6 +99,11 @@ static void each_setting_comes_from_the_first_source_that_has_it(void **state)
     assert_string_equal(s.server_name, "file");
     ros2i_settings_fini(&s);
 
+    setenv("ROS2_NETWORKS", "10.0.0.0/33", 1);
+    assert_int_equal(ros2i_settings_load(NULL, &options, &s), -EINVAL);
+    assert_non_null(strstr(ros2i_error(), "10.0.0.0/33"));
+    setenv("ROS2_NETWORKS", "10.0.0.0/8,eth0", 1);
+
     options.ca_file = "/option/ca";
     options.timeout_ns = 7;
     options.checksum = 1;
@@ -112,6 +117,7 @@ static void each_setting_comes_from_the_first_source_that_has_it(void **state)
     assert_int_equal(s.checksum, 1);
     assert_null(s.transport); /* set to nothing: as the daemon prefers */
     assert_string_equal(s.shm_dir, "/option/shm");
+    assert_string_equal(s.networks, "10.0.0.0/8,eth0");
     ros2i_settings_fini(&s);
 }
 

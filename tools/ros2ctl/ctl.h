@@ -44,6 +44,7 @@ enum ctl_key {
     CTL_KEY_TIMEOUT,
     CTL_KEY_TRANSPORT,
     CTL_KEY_SHM_DIR,
+    CTL_KEY_NETWORKS,
     CTL_KEY_JSON,
     CTL_KEY_NO_CHECKSUM,
     CTL_KEY_VERB, /* first key of a verb's own */

@@ -55,6 +55,8 @@ static const struct argp_option global_options[] = {
      0},
     {"shm-dir", CTL_KEY_SHM_DIR, "DIR", 0,
      "Where the daemon's data.shm_dir is seen here (default: the same path)", 0},
+    {"networks", CTL_KEY_NETWORKS, "LIST", 0,
+     "Where file data may go: subnets and interfaces, like 10.0.0.0/8,eth0 (default: anywhere)", 0},
     {"timeout", CTL_KEY_TIMEOUT, "SECONDS", 0, "Deadline of each call (default: 30)", 0},
     {"json", CTL_KEY_JSON, 0, 0, "Print JSON", 0},
     {0},
@@ -94,6 +96,9 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
         return 0;
     case CTL_KEY_SHM_DIR:
         ctl->connect.shm_dir = arg;
+        return 0;
+    case CTL_KEY_NETWORKS:
+        ctl->connect.networks = arg;
         return 0;
     case CTL_KEY_TIMEOUT:
         if (!ctl_parse_seconds(arg, 86400, &ctl->connect.timeout_ns))
