@@ -236,6 +236,43 @@ static void one_cycle(struct pair *p, struct ros2_listener *listener, struct gue
     see_off(guests, how % 3 == 0);
 }
 
+/* ... wherever the connection is when the child is forked. */
+static void a_forked_childs_domain_close_leaves_a_connection_to_come_alone(void **state)
+{
+    struct pair *p = *state;
+    struct guests guests = {0};
+    struct ros2_listener *listener;
+    char address[128];
+    int status;
+
+    assert_int_equal(
+        pair_ops->listen(p->b.domain, pair_listen_address(), accept_guest, &guests, &listener), 0);
+    assert_int_equal(pair_ops->listener_address(listener, address, sizeof address), 0);
+    for (int round = 0; round < 40; round++) {
+        const int turns = round < 8 ? round : 5 * round;
+        struct pair_side client = {.domain = p->a.domain};
+        assert_int_equal(
+            pair_ops->connect(p->a.domain, address, &pair_handler, &client, &client.ep), 0);
+        for (int i = 0; i < turns; i++)
+            pair_ops->progress(i % 2 ? p->b.domain : p->a.domain);
+        const pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            pair_ops->domain_close(p->a.domain);
+            pair_ops->domain_close(p->b.domain);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        pair_until(p, client.connected);
+        pair_send(p, &client, "hello", 5);
+        pair_until(p, who_said_hello(&guests) != NULL);
+        pair_ops->ep_close(client.ep);
+        pair_until(p, see_off(&guests, true) == 0);
+    }
+    pair_ops->listener_close(listener);
+}
+
 static void a_thousand_cycles_leak_nothing(void **state)
 {
     struct pair *p = *state;
@@ -275,6 +312,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_death_of_the_peers_process_is_told_although_a_child_lives_on),
         cmocka_unit_test_setup_teardown(a_forked_childs_domain_close_leaves_the_parent_alone,
                                         pair_setup, pair_teardown),
+        PAIR_CASE_IF(!pair_has(ROS2_TRANSPORT_LOCAL_REGIONS),
+                     cmocka_unit_test_setup_teardown(
+                         a_forked_childs_domain_close_leaves_a_connection_to_come_alone, pair_setup,
+                         pair_teardown)),
         cmocka_unit_test_setup_teardown(a_thousand_cycles_leak_nothing, pair_setup, pair_teardown),
     };
 

@@ -68,7 +68,7 @@ static const struct setting settings[] = {
     {"IB_REG_METHODS", "direct", "REG_METHODS", true},
     {"RCACHE_ENABLE", "n", NULL, false},
     /* A peer that is gone is noticed within seconds; see also oob.c and heartbeat.c. */
-    {"KEEPALIVE_INTERVAL", "2s", NULL, false},
+    {"KEEPALIVE_INTERVAL", "2s", NULL, true},
     {"TCP_KEEPIDLE", "5s", "KEEPIDLE", false},
     {"TCP_KEEPINTVL", "2s", "KEEPINTVL", false},
     {"TCP_KEEPCNT", "3", "KEEPCNT", false},
@@ -112,13 +112,17 @@ static const struct setting fixed[] = {
     {"SOCKADDR_TLS_PRIORITY", "rdmacm", NULL, true},
 };
 
-/* Over tcp. When an endpoint is closed while UCX sends from memory in place, or puts, assertions of this version end the process
+/* When an endpoint is closed while UCX sends from memory in place, or puts, assertions of this version end the process
  * (uct_iface.h:884, tcp_ep.c:939). So it copies. */
-static const struct setting copying[] = {
+static const struct setting over_tcp[] = {
     {"TCP_PUT_ENABLE", "n", "PUT_ENABLE", false},
+    {"ZCOPY_THRESH", "inf", NULL, false},
     /* To a host that does not answer a call would wait for the kernel to give up. */
     {"TCP_CONN_NB", "y", "CONN_NB", false},
-    {"ZCOPY_THRESH", "inf", NULL, false},
+    /* UCX pairs endpoints of two workers in the order in which each made them, which need not be the same, and would end one when
+     * the other's was closed. Nothing here needs its pairs; who is gone is known by oob.c and TCP's own keepalive. */
+    {"RESOLVE_REMOTE_EP_ID", "n", NULL, false},
+    {"KEEPALIVE_INTERVAL", "inf", NULL, false},
 };
 
 static bool has_mlx5(void)
@@ -145,9 +149,9 @@ static int configure(const struct ros2_domain *domain, ucp_config_t *config)
             rc = set(domain, config, &fixed[i]);
     if (rc == 0 && domain->interface[0] && !is_set(devices.name))
         rc = set(domain, config, &devices);
-    for (size_t i = 0; rc == 0 && !domain->variant->rdma && i < sizeof copying / sizeof copying[0];
-         i++)
-        rc = set(domain, config, &copying[i]);
+    for (size_t i = 0;
+         rc == 0 && !domain->variant->rdma && i < sizeof over_tcp / sizeof over_tcp[0]; i++)
+        rc = set(domain, config, &over_tcp[i]);
     for (size_t i = 0; rc == 0 && i < sizeof settings / sizeof settings[0]; i++) {
         if (!is_set(settings[i].name) && (!settings[i].rdma || domain->variant->rdma))
             rc = set(domain, config, &settings[i]);

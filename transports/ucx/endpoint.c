@@ -203,6 +203,8 @@ void ucx_ep_down(struct ros2_ep *ep, int err)
 /* UCX says "timeout" and more when a connection that stood is broken, whatever it was. */
 void ucx_ep_failed(struct ros2_ep *ep, ucs_status_t status)
 {
+    if (ep->state == UCX_EP_LINGERING)
+        ep->failed = true; /* there is nothing to wait for without a goodbye */
     if (ep->state != UCX_EP_CONNECTING)
         ucx_ep_down(ep, -ECONNRESET);
     else if (status == UCS_ERR_CONNECTION_RESET) /* what rdma_cm says where nobody listens */
@@ -328,7 +330,8 @@ static void finish(struct ros2_ep *ep)
 {
     while (ep->done_first)
         ucx_op_run_done(ep);
-    not_ready(ep);
+    if (ep->state != UCX_EP_LINGERING) /* it may have failed while it said goodbye */
+        not_ready(ep);
 }
 
 /* What an op may be told. */
@@ -386,7 +389,7 @@ void ucx_ep_expire(struct ros2_domain *domain, uint64_t now_ns)
     }
     for (ep = TAILQ_FIRST(&domain->lingering); ep; ep = next) {
         next = TAILQ_NEXT(ep, link);
-        if (ep->left)
+        if (ep->left && domain->variant->rdma)
             continue;
         if (ep->until_ns > now_ns)
             ucx_domain_wake_at(domain, ep->until_ns);

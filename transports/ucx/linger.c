@@ -11,12 +11,15 @@
 #include "transports/ucx/linger.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #include "transports/ucx/message.h"
 #include "transports/ucx/oob.h"
 #include "transports/ucx/receive.h"
 
 #define LINGER_NS 5000000000ull
+/* Nobody counts on it any more; only a peer that is stopped takes so long to answer. */
+#define LEFT_NS 60000000000ull
 /* How long domain_close() waits for those. */
 #define SETTLE_NS 1000000000ull
 /* A peer that never hangs up cannot make us keep more connections than these. */
@@ -31,14 +34,24 @@ void ucx_linger_end(struct ros2_ep *ep)
     ucx_ep_bury(ep);
 }
 
+static void leave(struct ros2_ep *ep)
+{
+    struct ros2_domain *domain = ep->domain;
+
+    domain->linger_count -= ep->state == UCX_EP_LINGERING && !ep->left;
+    ep->left = true;
+    ep->until_ns = domain->host->now_ns() + LEFT_NS;
+    ucx_domain_wake_at(domain, ep->until_ns);
+}
+
 void ucx_linger_expired(struct ros2_ep *ep)
 {
-    if (ucx_ep_may_close(ep) || ep->domain->variant->rdma) {
+    if (ep->left)
+        ep->failed = true;
+    if (ucx_ep_may_close(ep) || ep->domain->variant->rdma)
         ucx_linger_end(ep);
-        return;
-    }
-    ep->left = true;
-    ep->domain->linger_count--;
+    else
+        leave(ep);
 }
 
 void ucx_linger_stay(struct ros2_ep *ep)
@@ -46,9 +59,9 @@ void ucx_linger_stay(struct ros2_ep *ep)
     struct ros2_domain *domain = ep->domain;
 
     ucx_ep_unlink(ep, -ECANCELED);
+    leave(ep);
     ep->state = UCX_EP_LINGERING;
     ep->down = false; /* until UCX knows, or the peer */
-    ep->left = true;
     ep->bye = domain->variant->rdma;
     TAILQ_INSERT_TAIL(&domain->lingering, ep, link);
     if (ep->settled)
@@ -77,9 +90,12 @@ void ucx_linger_settle_all(struct ros2_domain *domain)
 {
     const uint64_t end_ns = domain->host->now_ns() + SETTLE_NS;
 
-    if (domain->variant->rdma)
+    /* A child's calls would be on its parent's sockets. */
+    if (domain->variant->rdma || ucx_domain_forked(domain))
         return;
     while (any_unsettled(domain) && domain->host->now_ns() < end_ns) {
+        struct pollfd fd = {.fd = domain->epoll_fd, .events = POLLIN};
+        (void)poll(&fd, 1, 1);
         ucx_domain_turn(domain);
         domain->oob_skips = 0;
         (void)ucx_oob_progress(domain);

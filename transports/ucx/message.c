@@ -120,7 +120,7 @@ static void send_item(struct ros2_ep *ep, struct ucx_item *item)
 
     if (!work) {
         ucx_message_left(ep, item, -ECONNRESET);
-        ucx_ep_down(ep, -ENOMEM);
+        ucx_ep_failed(ep, UCS_ERR_NO_MEMORY);
         return;
     }
     work->item = item;
@@ -144,7 +144,7 @@ void ucx_message_pump(struct ros2_ep *ep)
         if (ucx_message_queue(ep, UCX_BYE, NULL, 0, 0, NULL, 0))
             ucx_message_pump(ep);
         else
-            ucx_ep_down(ep, -ENOMEM);
+            ucx_ep_failed(ep, UCS_ERR_NO_MEMORY);
     }
 }
 
@@ -183,7 +183,7 @@ void ucx_message_answer(struct ros2_ep *ep)
     if (work)
         ucx_work_send(work, &header, NULL, 0, UCP_AM_SEND_FLAG_EAGER);
     else
-        ucx_ep_down(ep, -ENOMEM);
+        ucx_ep_failed(ep, UCS_ERR_NO_MEMORY);
 }
 
 int ucx_send(struct ros2_ep *ep, const struct iovec *iov, int iovcnt, struct ros2_op *op)

@@ -79,26 +79,40 @@ void ucx_oob_end(struct ros2_ep *ep)
 
 /* -- the exchange -- */
 
-static int prepare_send(struct ros2_ep *ep)
+/* What this end sends: malloc'ed, or NULL. */
+static uint8_t *make_hello(const struct ros2_ep *ep)
 {
     const struct ros2_domain *domain = ep->domain;
     const uint32_t words[2] = {htole32(UCX_WIRE_MAGIC), htole32(UCX_WIRE_VERSION)};
     const uint64_t number = htole64(ep->number);
     const uint32_t len = htole32((uint32_t)domain->address_len);
+    uint8_t *bytes = calloc(1, HEAD + domain->address_len);
+
+    if (!bytes)
+        return NULL;
+    memcpy(bytes, words, sizeof words);
+    memcpy(bytes + 8, &number, sizeof number);
+    memcpy(bytes + 16, &len, sizeof len);
+    memcpy(bytes + HEAD, domain->address, domain->address_len);
+    return bytes;
+}
+
+static void begin_send(struct ros2_ep *ep, uint8_t *bytes)
+{
     struct ucx_oob *oob = &ep->oob;
 
     free(oob->bytes);
-    oob->len = HEAD + domain->address_len;
+    oob->bytes = bytes;
+    oob->len = HEAD + ep->domain->address_len;
     oob->done = 0;
     oob->state = UCX_OOB_SENDING;
-    oob->bytes = calloc(1, oob->len);
-    if (!oob->bytes)
-        return -ENOMEM;
-    memcpy(oob->bytes, words, sizeof words);
-    memcpy(oob->bytes + 8, &number, sizeof number);
-    memcpy(oob->bytes + 16, &len, sizeof len);
-    memcpy(oob->bytes + HEAD, domain->address, domain->address_len);
-    return 0;
+}
+
+static void begin_watch(struct ucx_oob *oob)
+{
+    free(oob->bytes);
+    oob->bytes = NULL;
+    oob->state = UCX_OOB_WATCHING;
 }
 
 static int prepare_receive(struct ros2_ep *ep)
@@ -131,6 +145,14 @@ static int take_head(struct ros2_ep *ep)
     return 0;
 }
 
+/* Who has hung up by now would leave an endpoint here that has none to go with. */
+static bool has_hung_up(const struct ros2_ep *ep)
+{
+    char byte;
+
+    return recv(ep->oob.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* All has come: the endpoint of UCX can be made. */
 static int take_address(struct ros2_ep *ep)
 {
@@ -139,17 +161,25 @@ static int take_address(struct ros2_ep *ep)
     ucp_ep_params_t params = {.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS,
                               .address = (const ucp_address_t *)(oob->bytes + HEAD)};
 
+    if (has_hung_up(ep))
+        return -ECONNRESET;
+    uint8_t *hello = ep->asks ? NULL : make_hello(ep);
+    if (!ep->asks && !hello)
+        return -ENOMEM;
     memcpy(&number, oob->bytes + 8, sizeof number);
     ep->peer_number = le64toh(number);
     const int rc = ucx_ep_begin(ep, &params);
-    if (rc < 0)
+    if (rc < 0) {
+        free(hello);
         return rc;
+    }
     ucx_message_greet(ep, UCX_HELLO);
     if (ep->greeted)
         ucx_message_greet(ep, UCX_WELCOME);
-    if (!ep->asks)
-        return prepare_send(ep);
-    oob->state = UCX_OOB_WATCHING;
+    if (hello)
+        begin_send(ep, hello);
+    else
+        begin_watch(oob);
     return 0;
 }
 
@@ -164,8 +194,11 @@ static int step_connecting(struct ros2_ep *ep)
         err = errno;
     if (err)
         return -err;
-    const int rc = prepare_send(ep);
-    return rc < 0 ? rc : 1;
+    uint8_t *hello = make_hello(ep);
+    if (!hello)
+        return -ENOMEM;
+    begin_send(ep, hello);
+    return 1;
 }
 
 static int step_sending(struct ros2_ep *ep)
@@ -183,7 +216,7 @@ static int step_sending(struct ros2_ep *ep)
         const int rc = prepare_receive(ep);
         return rc < 0 ? rc : 1;
     }
-    oob->state = UCX_OOB_WATCHING;
+    begin_watch(oob);
     return 1;
 }
 
@@ -315,11 +348,13 @@ void ucx_oob_listener_close(struct ros2_listener *listener)
 /* The set has level events of listeners: who may not accept is not watched. */
 static void watch_listener(struct ros2_listener *listener)
 {
-    const struct ros2_domain *domain = listener->domain;
+    struct ros2_domain *domain = listener->domain;
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = listener->number};
 
     if (listener->rest_ns && domain->host->now_ns() >= listener->rest_ns)
         listener->rest_ns = 0;
+    else if (listener->rest_ns)
+        ucx_domain_wake_at(domain, listener->rest_ns);
     const bool wanted =
         !listener->paused && !listener->rest_ns && domain->accepting < ACCEPTING_MAX;
     if (wanted == listener->watched)

@@ -84,7 +84,10 @@ static ucs_status_t take_greeting(struct ros2_ep *ep, const struct incoming *in)
 {
     const bool rdma = ep->domain->variant->rdma;
 
-    if (!is_due(ep, in->header.type) || in->len > 0 ||
+    /* Who answers our HELLO before our endpoint has sent one lies. */
+    const bool early = !rdma && in->header.type == UCX_WELCOME && !ep->ucp;
+
+    if (early || !is_due(ep, in->header.type) || in->len > 0 ||
         in->header.b != ((uint64_t)UCX_WIRE_VERSION << 32 | UCX_WIRE_MAGIC)) {
         ucx_ep_broke(ep, "it does not greet as transport ucx of this version does");
         return UCS_OK;
