@@ -101,6 +101,8 @@ struct ros2_ep {
     int error;
     int verdict; /* what parts that UCX gives back are told; 0: that the connection failed */
     uint64_t number, peer_number;
+    uint64_t
+        waits_ns; /* since when something is under way and nothing has ended, see heartbeat.c; 0: not so */
     uint64_t until_ns; /* CONNECTING, ACCEPTING, LINGERING: it ends then */
     union ip_address peer;
     struct ucx_oob oob;

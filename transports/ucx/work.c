@@ -56,6 +56,7 @@ void ucx_work_end(struct ucx_work *work, ucs_status_t status)
 
     LIST_REMOVE(work, link);
     ep->work_count--;
+    ep->waits_ns = 0;
     if (was.number)
         ucx_table_remove(&domain->table, was.number);
     work->next = domain->free_works;
