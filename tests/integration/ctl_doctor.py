@@ -156,6 +156,18 @@ def keys_of_other_certificates_are_found(d):
 
 
 @case
+def a_key_with_a_passphrase_is_found_and_nobody_is_asked_for_it(d):
+    pki = os.path.join(d.local, "pki")
+    d.good("tls", "init", "--dir", pki, "--host", "localhost")
+    locked = os.path.join(pki, "locked.key")
+    d.good("pkcs8", "-topk8", "-v2", "aes-128-cbc", "-passout", "pass:secret", "-in", f"{pki}/client.key", "-out", locked,
+           program="openssl")
+    os.chmod(locked, 0o600)
+    status, told = d.on_terminal("doctor", "--cert-file", f"{pki}/client.pem", "--key-file", locked)
+    assert status == 1 and b"has no private key" in told and b"not encrypted" in told, (status, told)
+
+
+@case
 def limits_of_a_process_are_looked_at(d):
     def lower():
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))

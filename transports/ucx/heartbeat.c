@@ -2,7 +2,8 @@
 /* A reliable connection of a device says nothing while it is idle, and UCX 1.13's own keepalive leaves a link that was cut
  * unnoticed on rc_verbs. So an idle endpoint sends a message that the peer ignores, and a flush, which is over when the peer's device
  * has answered, whether its process runs or not; a device that does not answer ends the connection. A process that makes no
- * progress keeps the beats in its receive queue: when that is full after hours, it ends too. tcp has its keepalive instead. Owner: the domain's thread. */
+ * progress keeps the beats in its receive queue: when that is full after hours, it ends too. tcp has its keepalive instead.
+ * Owner: the domain's thread. */
 #include "config.h"
 
 #include "transports/ucx/heartbeat.h"
