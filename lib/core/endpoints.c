@@ -212,7 +212,8 @@ static const struct ros2_transport_ops *next_for_children(const struct ros2_clie
     while (name_at(client, wanted, ++index, name)) {
         const struct ros2i_endpoint *endpoint = find_endpoint(&client->session, name);
         if (endpoint && !is_local(endpoint) && ros2i_plugin_transport(name, &ops) == 0 &&
-            !ops->available && check_exposure(ops, wanted != NULL) == 0)
+            !ops->available && check_exposure(ops, wanted != NULL) == 0 &&
+            ros2i_endpoints_in_networks(client, name) == 0)
             return ops;
     }
     return NULL;
